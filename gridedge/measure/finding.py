@@ -1,0 +1,59 @@
+"""What a measurement says about a limit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Verdict = Literal["pass", "fail", "cannot tell", "not applicable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One requirement, what was measured, and the verdict.
+
+    Parameters
+    ----------
+    name : str
+        Short name of the requirement.
+    requirement : str
+        The requirement in words, with its limit and unit.
+    verdict : {"pass", "fail", "cannot tell", "not applicable"}
+        What follows.
+    measured : float or None
+        Measured value in ``unit``; None where nothing was measured.
+    limit : float
+        Limit in ``unit``.
+    unit : str
+        Unit of ``measured`` and ``limit``.
+    when_s : float or None
+        Time of the measured value. [s from the start of its series]
+    where : str
+        Bus, branch or series the value belongs to.
+    note : str
+        Why the verdict is what it is, where the numbers alone do not say it.
+    authority, status, source : str
+        Who asks for it, in force / proposed / study's own, and the document with its date.
+    """
+
+    name: str
+    requirement: str
+    verdict: Verdict
+    measured: float | None
+    limit: float
+    unit: str
+    when_s: float | None = None
+    where: str = ""
+    note: str = ""
+    authority: str = ""
+    status: str = ""
+    source: str = ""
+
+    @property
+    def margin(self) -> float | None:
+        """Limit minus measured value; negative when an upper limit is broken."""
+        return None if self.measured is None else self.limit - self.measured
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dict."""
+        return asdict(self)
