@@ -1,1 +1,58 @@
-"""gridedge: what AI computing does to the grid, and what the grid lets it do."""
+"""gridedge: what AI computing does to the grid, and what the grid lets it do.
+
+The public verbs are loaded when they are first used, so that importing the package
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gridedge.errors import GridedgeError, InputError, RunError
+    from gridedge.grid.inject import to_pandapower
+    from gridedge.grid.solve import solve
+    from gridedge.measure.rulebook import check
+    from gridedge.profiles.generate import generate
+    from gridedge.sites.facility import connect
+    from gridedge.sites.mitigate import mitigate
+    from gridedge.study.run import run
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "generate": "gridedge.profiles.generate",
+    "mitigate": "gridedge.sites.mitigate",
+    "connect": "gridedge.sites.facility",
+    "solve": "gridedge.grid.solve",
+    "to_pandapower": "gridedge.grid.inject",
+    "check": "gridedge.measure.rulebook",
+    "run": "gridedge.study.run",
+    "GridedgeError": "gridedge.errors",
+    "InputError": "gridedge.errors",
+    "RunError": "gridedge.errors",
+}
+
+__all__ = [
+    "GridedgeError",
+    "InputError",
+    "RunError",
+    "check",
+    "connect",
+    "generate",
+    "mitigate",
+    "run",
+    "solve",
+    "to_pandapower",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'gridedge' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -46,7 +46,7 @@ class Assumption:
 
 def quantity(default: Any = ..., *, mark: Mark, source: str, **constraints: Any) -> Any:
     """Declare a field whose default has an origin; constraints as for pydantic's Field."""
-    extra = {"mark": mark, "source": source}
+    extra: dict[str, Any] = {"mark": mark, "source": source}
     return Field(default, json_schema_extra=extra, validate_default=True, **constraints)
 
 
@@ -159,7 +159,9 @@ def _problem(cls: type[BaseModel], item: Any, document: yamlfile.Document) -> Pr
     if item["type"] == "extra_forbidden":
         known = _known_keys(cls, item["loc"][:-1])
         problem = yamlfile.unknown_key(str(loc[-1]), known, where)
-        return Problem(f"unknown key in {'.'.join(map(str, loc[:-1])) or 'the file'}", problem.value, problem.cure, where)
+        return Problem(
+            f"unknown key in {'.'.join(map(str, loc[:-1])) or 'the file'}", problem.value, problem.cure, where
+        )
     if item["type"] == "missing":
         return Problem(f"{dotted} is missing", "", "Add it.", where)
     cause = (item.get("ctx") or {}).get("error")
@@ -190,7 +192,7 @@ def _path_in_file(data: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...
         )
         if inside:
             path.append(key)
-            data = data[key]  # type: ignore[index]
+            data = data[key]
         elif k == len(loc) - 1:
             path.append(key)
     return tuple(path)

@@ -176,7 +176,7 @@ def write(data: Mapping[str, Any]) -> str:
     """Return YAML text of plain data, keys in their order."""
     parser = _parser()
     parser.default_flow_style = False
-    parser.sort_base_mapping_type_on_output = False
+    parser.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     stream = StringIO()
     parser.dump(dict(data), stream)
     return stream.getvalue()

@@ -1,0 +1,171 @@
+"""The command line: thin doors into the verbs; every heavy import happens late."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gridedge.errors import GridedgeError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from gridedge.study.result import Result
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from gridedge import __version__
+
+        typer.echo(f"gridedge {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help="What AI computing does to the grid, and what the grid lets it do.")
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options that come before a command."""
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A shipped study's name or a YAML file.")] = "default",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the results; gridedge-results/STUDY if left out.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Put over the study, e.g. site.bus=118; may be given again."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that solve power flows.")] = 2,
+) -> None:
+    """Run a study: power flows, results and a report."""
+    from gridedge.study.run import run as run_study
+
+    target = out if out is not None else Path("gridedge-results") / Path(study).stem
+    began = time.perf_counter()
+    with _workers(workers) as executor:
+        result = run_study(study, out=target, settings=settings or [], executor=executor, progress=_progress())
+    _tell(result, time.perf_counter() - began)
+
+
+@app.command()
+def feeders(name: Annotated[str | None, typer.Argument(help="Describe this one.")] = None) -> None:
+    """List the feeders there are, or describe one."""
+    from gridedge.grid.catalogue import describe_feeder, list_feeders
+
+    if name is not None:
+        typer.echo(describe_feeder(name))
+        return
+    width = max(len(spec.name) for spec in list_feeders())
+    for spec in list_feeders():
+        extra = f"  [needs gridedge[{spec.extra}]]" if spec.extra else ""
+        typer.echo(f"{spec.name:<{width}}  {spec.title}{extra}")
+    typer.echo("\nAlso: simbench:CODE, and any file that pandapower reads (.json .m .mat .uct .xml .zip).")
+    typer.echo("`gridedge feeders NAME` describes one.")
+
+
+@app.command()
+def profiles(name: Annotated[str | None, typer.Argument(help="Describe this one.")] = None) -> None:
+    """List the load profiles there are, or describe one."""
+    from gridedge.profiles.catalogue import describe_profile, list_profiles
+
+    if name is not None:
+        typer.echo(describe_profile(name))
+        return
+    listed = list_profiles()
+    width = max(len(entry.name) for entry in listed)
+    for entry in listed:
+        typer.echo(f"{entry.name:<{width}}  {entry.kind:<8}  {entry.title}")
+    typer.echo("\n`gridedge profiles NAME` describes one.")
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[Executor | None]:
+    """Give processes to solve on; spawned on every system, so that they behave alike."""
+    if count == 1:
+        yield None
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def _progress() -> Callable[[int, int], None] | None:
+    """Return a progress line for terminals; pipes and CI get none."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        end = "\n" if done == total else ""
+        sys.stderr.write(f"\r{done} of {total} power flows{end}")
+        sys.stderr.flush()
+
+    return show
+
+
+def _tell(result: Result, took_s: float) -> None:
+    """Print what came out, as a reader of a terminal wants it."""
+    for label, value in result.facts:
+        typer.echo(f"{label}: {value}")
+    typer.echo("")
+    for sentence in result.answer:
+        typer.echo(f"* {sentence}")
+    typer.echo("")
+    from gridedge.report.words import heading, quantity
+
+    columns: dict[str, Any] = {name: heading(str(name)) for name in result.summary.columns}
+    width = max(len(words) for words, _ in columns.values())
+    labels = [str(label) for label in result.summary.index]
+    wide = max(14, *(len(label) for label in labels))
+    typer.echo(f"{'':<{width}}  " + "  ".join(f"{label:>{wide}}" for label in labels))
+    values = result.summary.to_dict()
+    for name, (words, unit) in columns.items():
+        shown = [quantity(float(values[name][label]), unit) for label in labels]
+        typer.echo(f"{words:<{width}}  " + "  ".join(f"{_plain(value):>{wide}}" for value in shown))
+    typer.echo("")
+    for note in result.notes:
+        typer.echo(f"Note: {note}")
+    assert result.out is not None
+    typer.echo(f"\n{result.manifest['power_flows']} power flows, {took_s:.0f} s. Report: {result.out / 'report.html'}")
+
+
+def _plain(text: str) -> str:
+    """Return text with the spaces and signs that every terminal can show."""
+    return text.replace("\u202f", " ").replace("\u00a0", " ").replace("\u2212", "-")
+
+
+def main() -> None:
+    """Run the command line; one clear message and an exit code where something is wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        # A Windows console may not know a sign; it must not stop a study.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+    try:
+        app()
+    except GridedgeError as error:
+        sys.stderr.write(f"gridedge: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("gridedge: stopped; nothing was written.\n")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The judge: pandapower's own ``runpp``, state after state.
+
+The bus-branch model is built once and recycled; only the injections change.  A state
+that does not converge is started again from scratch, and if that fails too it is marked
+and yields no number.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridedge.errors import RunError, bad
+
+Float = NDArray[np.float64]
+_TOLERANCE_MVA = 1e-10
+_BLOCK = 512
+_HAS_NUMBA = importlib.util.find_spec("numba") is not None
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A column of the net that changes from state to state.
+
+    Parameters
+    ----------
+    table, column : str
+        As pandapower names them: ``load``, ``p_mw``.
+    rows : ndarray
+        Positions in the table.
+    values : ndarray, shape (state, row)
+        What to write.
+    """
+
+    table: str
+    column: str
+    rows: NDArray[np.intp]
+    values: Float
+
+
+def solve_states(
+    net: Any, moving: list[Moving], order: NDArray[np.intp], on_block: Callable[[int], None] | None = None
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.complex128], NDArray[np.bool_]]]:
+    """Solve states one by one, and hand them on in blocks.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        A private copy; its columns are overwritten.
+    moving : list of Moving
+        What changes.
+    order : ndarray, shape (state,)
+        The order to solve in; close states next to each other need fewer iterations.
+    on_block : callable, optional
+        Told how many states are done.
+
+    Yields
+    ------
+    states : ndarray
+        Which states these are.
+    v : ndarray, shape (row, state)
+        Complex voltages in the solver's order; NaN where not converged. [pu]
+    converged : ndarray of bool
+    """
+    recycle = {"bus_pq": True, "gen": any(m.table == "gen" for m in moving), "trafo": False}
+    columns = {(m.table, m.column): net[m.table][m.column].to_numpy(float).copy() for m in moving}
+    fresh = True
+    done = 0
+    for start in range(0, order.size, _BLOCK):
+        states = order[start : start + _BLOCK]
+        v = np.full((_rows(net), states.size), np.nan, dtype=complex)
+        converged = np.zeros(states.size, dtype=bool)
+        for k, state in enumerate(states):
+            for m in moving:
+                values = columns[m.table, m.column]
+                values[m.rows] = m.values[state]
+                net[m.table][m.column] = values
+            if not fresh:
+                converged[k] = _again(net, recycle)
+            if not converged[k]:  # from scratch: the last solution may be no good start
+                converged[k] = run_once(net)
+                fresh = not converged[k]
+            if converged[k]:
+                v[:, k] = net._ppc["internal"]["V"]
+        done += states.size
+        if on_block is not None:
+            on_block(done)
+        yield states, v, converged
+
+
+def _rows(net: Any) -> int:
+    return int(net._ppc["internal"]["Ybus"].shape[0])
+
+
+def run_once(net: Any) -> bool:
+    """Solve a net from scratch, in place; return whether it converged.
+
+    Raises
+    ------
+    InputError
+        If the net has no source, or pandapower refuses it.
+    """
+    import pandapower as pp
+    from pandapower.powerflow import LoadflowNotConverged
+
+    if not len(net.ext_grid) and not (len(net.gen) and net.gen.slack.any()):
+        raise bad("the net has no reference bus", "", "Add an ext_grid, or name reference_bus in the study.")
+    logging.getLogger("pandapower").setLevel(logging.ERROR)
+    try:
+        pp.runpp(net, tolerance_mva=_TOLERANCE_MVA, calculate_voltage_angles=True, numba=_HAS_NUMBA, max_iteration=30)
+    except LoadflowNotConverged:
+        return False
+    except (UserWarning, KeyError, ValueError, IndexError) as error:
+        raise bad("pandapower refuses this net", str(error), "Look at pandapower.diagnostic(net).") from error
+    net._options["only_v_results"] = True
+    return bool(np.isfinite(net._ppc["internal"]["V"]).all())
+
+
+def _again(net: Any, recycle: dict[str, bool]) -> bool:
+    import pandapower as pp
+
+    try:
+        with np.errstate(all="ignore"):
+            pp.runpp(net, recycle=recycle)
+    except (RuntimeError, FloatingPointError):  # a singular Jacobian on the way to collapse
+        return False
+    solved = bool(net._ppc["success"]) and bool(np.isfinite(net._ppc["internal"]["V"]).all())
+    return solved
+
+
+def base_state(net: Any) -> None:
+    """Solve the net as it stands.
+
+    Raises
+    ------
+    RunError
+        If it does not converge: no study can stand on it.
+    """
+    if not run_once(net):
+        raise RunError("The power flow of the net does not converge even before any site is added. Check the net.")

@@ -1,0 +1,219 @@
+"""The verb ``solve``: AC power flow of every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from gridedge import schema
+from gridedge.errors import RunError, bad, nearest
+from gridedge.grid.engines import reference
+from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
+from gridedge.grid.results import Readout, readout
+
+Engine = Literal["auto", "reference", "batch", "surface"]
+_ENGINES = ("auto", "reference", "batch", "surface")
+_REDUCTIONS = ("min", "max", "mean")
+_LATER = ("beyond",)
+_QUANTITIES = (("vm_pu", "bus"), ("va_degree", "bus"), ("loading_percent", "branch"), ("pl_mw", "branch"))
+
+
+def solve(
+    net: Any,
+    injections: xr.Dataset | None = None,
+    *,
+    background: Background = None,
+    engine: Engine = "auto",
+    reduce: Sequence[str] | None = None,
+    tol_vm_pu: float = 1e-6,
+    on_progress: Callable[[int], None] | None = None,
+) -> xr.Dataset:
+    """Solve the AC power flow of every step.
+
+    Parameters
+    ----------
+    net : pandapowerNet, str or path
+        A net (never changed), a feeder's name, or a file.
+    injections : Dataset, optional
+        What the sites draw: ``p_mw(time, site)``, ``q_mvar(time, site)``, ``bus(site)``;
+        consumption positive, added on top of the net's own loads, never scaled.
+    background : Dataset or dict of Datasets, optional
+        Series for the net's own elements, ``{"load": ds}`` with ``p_mw(time, load)`` labelled by the
+        net's index.  A coarser clock is held from its labels on.
+    engine : {"auto", "reference"}
+        ``reference`` is ``runpp`` at 1e-10 MVA.  ``batch`` and ``surface`` are refused by name.
+    reduce : sequence of {"min", "max", "mean"}, optional
+        Keep only these over time, without holding the series.
+    tol_vm_pu : float
+        Error that an interpolating engine may make; ``reference`` has none. [pu]
+    on_progress : callable, optional
+        Told how many steps are done.
+
+    Returns
+    -------
+    Dataset
+        ``vm_pu(time, bus)`` [pu], ``va_degree(time, bus)`` [degree], ``loading_percent(time, branch)`` [%],
+        ``pl_mw(time, branch)`` [MW] and ``converged(time)``.  With ``reduce``, the dimension ``time`` of
+        the four is replaced by ``reduction``.  A step that did not converge is NaN.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used.
+    RunError
+        If the net does not converge even as it stands, or no step converges.
+    """
+    if engine not in _ENGINES:
+        raise bad("unknown engine", engine, nearest(engine, _ENGINES))
+    if engine in {"batch", "surface"}:
+        raise bad("this engine is not in this version", engine, 'Use engine="reference" or "auto".')
+    if not tol_vm_pu > 0:
+        raise bad("tol_vm_pu must be positive", tol_vm_pu, "Give tol_vm_pu=1e-6.")
+    _check_reductions(reduce)
+    own = private_copy(net)
+    time, dt_s = _time(injections, background)
+    moving = moving_background(own, background, time)
+    reference.base_state(own)
+    if injections is not None:
+        rows = add_sites(own, injections)
+        for column in ("p_mw", "q_mvar"):
+            values = injections[column].transpose("time", "site").values.astype(float)
+            moving.append(reference.Moving("load", column, rows, values))
+        if not reference.run_once(own):  # with the sites at zero, so that the model is there to be recycled
+            raise RunError("The net does not converge any more once the site's load element is added.")
+
+    out = readout(own)
+    order = _order(moving, time.size)
+    keep: _Series | _Reduced = _Series(time.size, out) if reduce is None else _Reduced(tuple(reduce), out)
+    converged = np.zeros(time.size, dtype=bool)
+    for states, v, solved in reference.solve_states(own, moving, order, on_progress):
+        converged[states] = solved
+        keep.add(states, v, solved)
+    if not converged.any():
+        raise RunError(_no_step(injections, time.size))
+    return _dataset(keep, out, own, time, converged, dt_s, injections)
+
+
+def _check_reductions(reduce: Sequence[str] | None) -> None:
+    for name in reduce or ():
+        if name in _REDUCTIONS:
+            continue
+        if name in _LATER or name.startswith("q0"):
+            raise bad("this reduction is not in this version", name, "Use min, max and mean.")
+        raise bad("unknown reduction", name, nearest(name, _REDUCTIONS))
+    if reduce is not None and not len(reduce):
+        raise bad("reduce is empty", "[]", 'Give reduce=["min", "max"], or leave it out.')
+
+
+def _time(injections: xr.Dataset | None, background: Background) -> tuple[NDArray[np.float64], float]:
+    source = injections
+    if source is None and background is not None:
+        source = background if isinstance(background, xr.Dataset) else next(iter(background.values()), None)
+    if source is None:
+        return np.zeros(1), 1.0
+    schema.require(source, [], thing="the load" if injections is not None else "the background")
+    return source["time"].values.astype(float), schema.clock(source)
+
+
+def _order(moving: list[reference.Moving], steps: int) -> NDArray[np.intp]:
+    """Order the states by total power: neighbours then need one iteration less."""
+    total = np.zeros(steps)
+    for m in moving:
+        if m.column == "p_mw":
+            total += m.values.sum(axis=1) * (1.0 if m.table == "load" else -1.0)
+    return np.argsort(total, kind="stable").astype(np.intp)
+
+
+class _Series:
+    """Keeps every step."""
+
+    def __init__(self, steps: int, out: Readout):
+        sizes = {"bus": out.bus_index.size, "branch": len(out.labels)}
+        self.out = out
+        self.dims = "time"
+        self.values = {name: np.full((steps, sizes[dim]), np.nan) for name, dim in _QUANTITIES}
+
+    def add(self, states: NDArray[np.intp], v: NDArray[np.complex128], solved: NDArray[np.bool_]) -> None:
+        good = states[solved]
+        for name, block in _block(self.out, v[:, solved]).items():
+            self.values[name][good] = block
+
+
+class _Reduced:
+    """Keeps the smallest, largest and mean over the converged steps."""
+
+    def __init__(self, names: tuple[str, ...], out: Readout):
+        self.names, self.out, self.count = names, out, 0
+        self.dims = "reduction"
+        self.parts: dict[str, dict[str, NDArray[np.float64]]] = {}
+
+    def add(self, states: NDArray[np.intp], v: NDArray[np.complex128], solved: NDArray[np.bool_]) -> None:
+        if not solved.any():
+            return
+        for name, block in _block(self.out, v[:, solved]).items():
+            fresh = {"min": block.min(axis=0), "max": block.max(axis=0), "mean": block.sum(axis=0)}
+            old = self.parts.setdefault(name, fresh)
+            if old is not fresh:
+                old["min"] = np.minimum(old["min"], fresh["min"])
+                old["max"] = np.maximum(old["max"], fresh["max"])
+                old["mean"] = old["mean"] + fresh["mean"]
+        self.count += int(solved.sum())
+
+    @property
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        return {
+            name: np.stack([part[r] / (self.count if r == "mean" else 1) for r in self.names])
+            for name, part in self.parts.items()
+        }
+
+
+def _block(out: Readout, v: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
+    vm, va = out.voltages(v)
+    loading, losses = out.branches(v)
+    return {"vm_pu": vm, "va_degree": va, "loading_percent": loading, "pl_mw": losses}
+
+
+def _dataset(
+    keep: _Series | _Reduced,
+    out: Readout,
+    net: Any,
+    time: NDArray[np.float64],
+    converged: NDArray[np.bool_],
+    dt_s: float,
+    injections: xr.Dataset | None,
+) -> xr.Dataset:
+    ds = xr.Dataset({name: ((keep.dims, dim), keep.values[name]) for name, dim in _QUANTITIES})
+    ds["converged"] = ("time", converged)
+    ds = ds.assign_coords(
+        time=time,
+        bus=out.bus_index,
+        bus_name=("bus", [str(n) for n in net.bus.name]),
+        branch=out.labels,
+        element=("branch", out.element),
+        index=("branch", out.index),
+    )
+    if isinstance(keep, _Reduced):
+        ds = ds.assign_coords(reduction=list(keep.names))
+    ds.attrs = {
+        "engine": "reference",
+        "engine_detail": "pandapower runpp, Newton-Raphson, recycled model, tolerance 1e-10 MVA",
+        "sources": "held at their set-point",
+        "dt_s": dt_s,
+        "steps_not_converged": int((~converged).sum()),
+    }
+    if injections is not None:
+        ds["p_site_mw"] = injections["p_mw"]
+        ds["q_site_mvar"] = injections["q_mvar"]
+    return schema.describe(ds)
+
+
+def _no_step(injections: xr.Dataset | None, steps: int) -> str:
+    text = f"The power flow converges in none of the {steps} steps: the net cannot carry this load."
+    if injections is not None:
+        peak = float(injections["p_mw"].max())
+        text += f" The site asks for up to {peak:.3g} MW at the meter; connect less, or choose a stronger bus."
+    return text

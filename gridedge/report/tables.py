@@ -1,0 +1,168 @@
+"""The tables of the report, as plain rows of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from gridedge.measure.finding import Finding, Verdict
+from gridedge.report.result import StudyResult
+from gridedge.report.words import CANNOT_TELL, heading, moment, number, quantity
+from gridedge.spec import Assumption, Mark
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """What one strategy comes to: the overall verdict, how many of each, and what failed."""
+
+    strategy: str
+    overall: Verdict
+    counts: dict[str, int]
+    failed: list[str]
+    open: list[str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One finding in the table of requirements."""
+
+    verdict: Verdict
+    measured: str
+    place: str
+    note: str
+
+
+@dataclass(frozen=True)
+class RequirementRow:
+    """One requirement, and what each strategy makes of it, in the order of the strategies."""
+
+    name: str
+    requirement: str
+    origin: str
+    cells: list[list[Cell]]
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One quantity, and its value for each strategy, in the order of the strategies."""
+
+    heading: str
+    unit: str
+    values: list[str]
+
+
+def overall(findings: Iterable[Finding]) -> Verdict:
+    """Return the verdict that a list of findings comes to.
+
+    One failure fails; else one that cannot be told leaves it open; else one pass passes.  Nothing checked: cannot tell.
+    """
+    verdicts = [finding.verdict for finding in findings]
+    for verdict in ("fail", "cannot tell", "pass", "not applicable"):
+        if verdict in verdicts:
+            return verdict
+    return "cannot tell"
+
+
+def strategies(result: StudyResult) -> list[str]:
+    """Return the labels of all strategies, in the order of the summary, then of what else names one."""
+    return list(dict.fromkeys([*map(str, result.summary.index), *result.data, *result.findings]))
+
+
+def best(result: StudyResult) -> str | None:
+    """Return the label of the strategy with the best verdict, the last of equals."""
+    rank = {"pass": 0, "not applicable": 1, "cannot tell": 2, "fail": 3}
+    rows = verdict_rows(result)
+    if not rows:
+        return None
+    return min(reversed(rows), key=lambda row: (rank[row.overall], len(row.failed), len(row.open))).strategy
+
+
+def verdict_rows(result: StudyResult) -> list[VerdictRow]:
+    """Return a row per strategy: its overall verdict and what it hangs on."""
+    rows = []
+    for label in strategies(result):
+        findings = result.findings.get(label, [])
+        seen = Counter(finding.verdict for finding in findings)
+        counts = {verdict: seen[verdict] for verdict in get_args(Verdict)}
+        failed = _names(findings, "fail")
+        rows.append(VerdictRow(label, overall(findings), counts, failed, _names(findings, "cannot tell")))
+    return rows
+
+
+def requirement_rows(result: StudyResult) -> list[RequirementRow]:
+    """Return a row per requirement, in the order in which the findings first name it."""
+    labels = strategies(result)
+    keys = dict.fromkeys((f.name, f.requirement) for label in labels for f in result.findings.get(label, []))
+    rows = []
+    for key in keys:
+        found = [[f for f in result.findings.get(label, []) if (f.name, f.requirement) == key] for label in labels]
+        some = next(finding for findings in found for finding in findings)
+        origin = "; ".join(part for part in (some.authority, some.status, some.source) if part)
+        rows.append(RequirementRow(*key, origin, [[_cell(finding) for finding in findings] for findings in found]))
+    return rows
+
+
+def summary_rows(result: StudyResult) -> list[SummaryRow]:
+    """Return a row per quantity of the summary."""
+    table = result.summary
+    labels = strategies(result)
+    rows = []
+    for column in table.columns:
+        title, unit = heading(str(column))
+        by_label = dict(zip(map(str, table.index), table[column].tolist(), strict=True))
+        rows.append(SummaryRow(title, unit, [_value(by_label.get(label), unit) for label in labels]))
+    return rows
+
+
+def assumption_rows(result: StudyResult) -> list[Assumption]:
+    """Return the assumptions, the least known first, in their own order within a mark."""
+    order: Sequence[Mark] = ("assumed", "quoted", "measured", "chosen")
+    return sorted(result.assumptions, key=lambda assumption: order.index(assumption.mark))
+
+
+def marks(result: StudyResult) -> list[tuple[str, int]]:
+    """Return how many assumptions bear each mark."""
+    seen = Counter(assumption.mark for assumption in assumption_rows(result))
+    return [(mark, count) for mark, count in seen.items()]
+
+
+def manifest_rows(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the manifest as dotted keys and their values as text."""
+    return list(_flat(manifest, ""))
+
+
+def _names(findings: Iterable[Finding], verdict: Verdict) -> list[str]:
+    return list(dict.fromkeys(finding.name for finding in findings if finding.verdict == verdict))
+
+
+def _cell(finding: Finding) -> Cell:
+    place = finding.where
+    if finding.when_s is not None:
+        place += f"{', ' if place else ''}at {moment(finding.when_s)}"
+    measured = "" if finding.measured is None else quantity(finding.measured, finding.unit)
+    # the badge says this already
+    measured = "" if measured == CANNOT_TELL else measured
+    return Cell(finding.verdict, measured, place, finding.note)
+
+
+def _value(value: Any, unit: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(None if value is None else float(value), unit)
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
+        for k, item in enumerate(value):
+            yield from _flat(item, f"{path}[{k}]")
+    elif isinstance(value, list | tuple | Mapping):
+        yield path, ", ".join(map(str, value)) or "none"
+    else:
+        yield path, str(value)

@@ -1,0 +1,110 @@
+"""The verb ``mitigate``: smoothing and storage, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+from gridedge import schema
+from gridedge.errors import bad, nearest
+from gridedge.sites.smoothing import DummyLoad, dummy_load
+from gridedge.sites.storage import Battery, ramp_limiting_battery
+from gridedge.spec import build
+
+Step = Annotated[DummyLoad | Battery, Field(discriminator="step")]
+_STEPS: dict[str, type[DummyLoad] | type[Battery]] = {"dummy_load": DummyLoad, "battery": Battery}
+_BOOKS = ("wasted_mw", "lost_mw", "delayed_mw", "stored_mw")
+
+
+def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | Battery]) -> xr.Dataset:
+    """Smooth a load, one step after the other.
+
+    Parameters
+    ----------
+    load : Dataset
+        ``p_mw`` with ``time`` as one dimension.  Steps at the ``chip`` act on the IT power, before
+        :func:`gridedge.connect`; steps at the ``site`` on the metered power, after it.
+    steps : sequence of dict or spec
+        ``{"step": "dummy_load", "floor_pu": 0.6}`` or ``{"step": "battery", "p_rated_mw": 3, ...}``.
+
+    Returns
+    -------
+    Dataset
+        The load with ``p_mw`` after, ``p_before_mw``, and what was ``wasted_mw``, ``lost_mw``, ``delayed_mw``
+        and ``stored_mw`` at each step; ``soc_pu(storage, ...)`` at the end of each step for every storage.
+        The books close: before - delayed + wasted + lost + stored = after.
+
+    Raises
+    ------
+    InputError
+        If a step cannot act on this load.
+    """
+    schema.require(load, ["p_mw"], thing="the load")
+    dt_s = schema.clock(load)
+    order = load["p_mw"].dims
+    p = load["p_mw"].transpose(..., "time")
+    now = p.values.astype(float)
+    books = {name: np.zeros_like(now) for name in _BOOKS}
+    charge: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
+    for number, given in enumerate(steps):
+        step = _step(given)
+        _check_place(step, load)
+        if isinstance(step, DummyLoad):
+            nameplate_mw = _nameplate_mw(load)
+            filled = dummy_load(
+                now, dt_s, floor_mw=step.floor_pu * nameplate_mw, reaction_s=step.reaction_s, most_mw=nameplate_mw
+            )
+            books["wasted_mw"] += filled
+            now = now + filled
+        else:
+            rows = now.reshape(-1, now.shape[-1])
+            runs = [ramp_limiting_battery(row, dt_s, step) for row in rows]
+            now = np.stack([r.p_mw for r in runs]).reshape(now.shape)
+            books["lost_mw"] += np.stack([r.lost_mw for r in runs]).reshape(now.shape)
+            books["stored_mw"] += np.stack([r.stored_mw for r in runs]).reshape(now.shape)
+            charge[f"{number}:{step.step}"] = np.stack([r.soc_pu for r in runs]).reshape(now.shape)
+    out = load.assign(p_mw=p.copy(data=now).transpose(*order), p_before_mw=load["p_mw"].copy())
+    for name, values in books.items():
+        out[name] = p.copy(data=values).transpose(*order)
+    if charge:
+        out["soc_pu"] = (("storage", *p.dims), np.stack(list(charge.values())))
+        out["soc_pu"] = out["soc_pu"].transpose("storage", *order)
+        out = out.assign_coords(storage=list(charge))
+    if "q_mvar" in load:
+        out.attrs["reactive_power"] = "as before the steps: storage works at unity power factor"
+    return schema.describe(out)
+
+
+def _step(given: Mapping[str, Any] | DummyLoad | Battery) -> DummyLoad | Battery:
+    if isinstance(given, DummyLoad | Battery):
+        return given
+    if not isinstance(given, Mapping):
+        raise bad("a step must be a dict or a spec", type(given).__name__, 'Write {"step": "battery", ...}.')
+    name = str(given.get("step"))
+    if name not in _STEPS:
+        raise bad("unknown step", name, nearest(name, _STEPS))
+    return build(_STEPS[name], given)
+
+
+def _check_place(step: DummyLoad | Battery, load: xr.Dataset) -> None:
+    connected = "site" in load["p_mw"].dims
+    if step.place == "site" and not connected:
+        cure = "Pass the load through gridedge.connect(...) first."
+        raise bad(f"{step.step} acts at the meter, and this is IT power", "place: site", cure)
+    if step.place != "site" and connected:
+        raise bad(
+            f"{step.step} acts on IT power, and this is the metered power",
+            f"place: {step.place}",
+            "Do it before connect.",
+        )
+
+
+def _nameplate_mw(load: xr.Dataset) -> float:
+    if "nameplate_mw" not in load.attrs:
+        cure = 'Set load.attrs["nameplate_mw"] to the nameplate of the servers in MW.'
+        raise bad("the load does not say its nameplate", "", cure)
+    return float(load.attrs["nameplate_mw"])

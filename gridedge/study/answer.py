@@ -1,0 +1,104 @@
+"""What the numbers of a study say: a summary row per strategy, and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from gridedge.measure.finding import Finding
+from gridedge.measure.ramp import largest_change, largest_ramp
+
+
+def summary_row(data: Mapping[str, xr.Dataset], dt_s: float) -> dict[str, float]:
+    """Return the scalar results of one strategy.
+
+    Parameters
+    ----------
+    data : mapping
+        The strategy's datasets: ``waveform``, ``season``, ``season_mean``, ``window_peak``, ``window_lightest``.
+    dt_s : float
+        Step of the waveform. [s]
+
+    Returns
+    -------
+    dict
+        Power and its changes at the meter on the measured stretch; voltages and loadings of the season with the
+        site at its highest power, and of the two windows; losses of the network with the site at its mean;
+        energies are those of the season, the stretch's means held throughout.
+    """
+    wave, season, mean = data["waveform"], data["season"], data["season_mean"]
+    p = wave["p_mw"].values[:, 0]
+    hours = float(mean.attrs["dt_s"]) * mean.sizes["time"] / 3600.0
+    windows = [data["window_peak"], data["window_lightest"]]
+    grids = [season, *windows]
+    losses = mean["pl_mw"].values.sum(axis=1)
+    row = {
+        "p_max_mw": float(p.max()),
+        "p_mean_mw": float(p.mean()),
+        "p_min_mw": float(p.min()),
+        "change_1s_mw": largest_change(p, dt_s, window_s=1.0).value,
+        "change_5s_mw": _exact_change(p, dt_s, 5.0),
+        "ramp_mw_per_min": largest_ramp(p, dt_s).value,
+        "vm_min_pu": min(_extreme(g["vm_pu"].values, np.nanmin) for g in grids),
+        "vm_max_pu": max(_extreme(g["vm_pu"].values, np.nanmax) for g in grids),
+        "vm_swing_site_peak_percent": _site_swing(windows[0]),
+        "vm_swing_site_lightest_percent": _site_swing(windows[1]),
+        "loading_line_max_percent": max(_loading(g, "line") for g in grids),
+        "loading_trafo_max_percent": max(_loading(g, "trafo", "trafo3w", "impedance") for g in grids),
+        "losses_mwh": float(losses.mean()) * hours if np.isfinite(losses).all() else float("nan"),
+        "wasted_mwh": float(wave["wasted_mw"].mean()) * hours,
+        "lost_mwh": float(wave["lost_mw"].mean()) * hours,
+    }
+    if "soc_pu" in wave:
+        row["soc_min_pu"], row["soc_max_pu"] = float(wave["soc_pu"].min()), float(wave["soc_pu"].max())
+    return row
+
+
+def _exact_change(p: np.ndarray, dt_s: float, window_s: float) -> float:
+    found = largest_change(p, dt_s, window_s=window_s)
+    return found.value if found.exact else float("nan")
+
+
+def _extreme(values: np.ndarray, how: Callable[[np.ndarray], float]) -> float:
+    return float(how(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _site_swing(window: xr.Dataset) -> float:
+    vm = window["vm_pu"].sel(bus=int(window.attrs["site_bus"])).values
+    return 100.0 * float(np.nanmax(vm) - np.nanmin(vm)) if np.isfinite(vm).any() else float("nan")
+
+
+def _loading(grid: xr.Dataset, *elements: str) -> float:
+    here = np.isin(grid["element"].values, elements)
+    values = grid["loading_percent"].values[:, here]
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
+
+
+def sentences(findings: Mapping[str, Sequence[Finding]], summary: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the verdict of each strategy, and what it costs, in words."""
+    lines = []
+    for label, found in findings.items():
+        broken = list({f.name: f for f in reversed(found) if f.verdict == "fail"}.values())[::-1]
+        unsure = [f for f in found if f.verdict == "cannot tell" and f.status == "chosen"]
+        row = summary[label]
+        if broken:
+            what = "; ".join(f"{f.name} {_value(f)} against {f.limit:.4g} {f.unit}" for f in broken[:4])
+            more = f" and {len(broken) - 4} more" if len(broken) > 4 else ""
+            text = f"{label}: fails. {what}{more}."
+        elif unsure:
+            text = f"{label}: cannot tell. {'; '.join(f'{f.name}: {f.note}' for f in unsure[:3])}."
+        else:
+            text = f"{label}: meets the study's limits and requirements."
+        cost = []
+        if row["wasted_mwh"] > 0:
+            cost.append(f"{row['wasted_mwh']:.3g} MWh wasted")
+        if row["lost_mwh"] > 0:
+            cost.append(f"{row['lost_mwh']:.3g} MWh lost in the battery")
+        lines.append(text + (f" Over the season: {' and '.join(cost)}." if cost else ""))
+    return lines
+
+
+def _value(finding: Finding) -> str:
+    return "none" if finding.measured is None else f"{finding.measured:.4g} {finding.unit}"

@@ -1,0 +1,144 @@
+"""From a study to what its site draws: sizing, strategies, and the stretch that is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from gridedge import schema
+from gridedge.errors import bad
+from gridedge.measure.ramp import largest_change
+from gridedge.profiles.catalog import server
+from gridedge.profiles.generate import generate
+from gridedge.profiles.measured import MeasuredProfile
+from gridedge.profiles.training import TrainingProfile
+from gridedge.sites.facility import connect
+from gridedge.sites.mitigate import mitigate
+from gridedge.study.model import StudySpec
+
+
+@dataclass(frozen=True)
+class Campus:
+    """The sized site.
+
+    Parameters
+    ----------
+    servers : int
+        Number of servers.
+    nameplate_mw : float
+        Their nameplate. [MW]
+    server_name : str
+        What one server is.
+    p_it_peak_mw, p_meter_peak_mw : float
+        Highest IT power and highest power at the meter on the measured stretch, without mitigation. [MW]
+    window_start_s : float
+        Where the stretch that goes through the power flow begins, within the measured one. [s]
+    strategies : dict
+        By name, the waveform dataset of the measured stretch.
+    notes : tuple of str
+        What was found in a trace.
+    """
+
+    servers: int
+    nameplate_mw: float
+    server_name: str
+    p_it_peak_mw: float
+    p_meter_peak_mw: float
+    window_start_s: float
+    strategies: dict[str, xr.Dataset]
+    notes: tuple[str, ...]
+
+
+def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
+    """Size the site and run every strategy on the waveform's clock."""
+    servers = _servers(spec, base)
+    load = _it_power(spec, base, servers)
+    bare = _measured_stretch(spec, _at_meter(spec, load, bus))
+    strategies = {}
+    for name, steps in spec.strategies.items():
+        shaped = mitigate(load, [s for s in steps if s.place != "site"])
+        metered = connect(shaped, spec.site.facility, bus=bus, site=spec.site.name)
+        after = mitigate(metered, [s for s in steps if s.place == "site"])
+        after["p_before_mw"] = _at_meter(spec, load, bus)["p_mw"]
+        for book in ("wasted_mw", "lost_mw", "delayed_mw"):
+            after[book] = after[book] + shaped[book]
+        after["p_it_before_mw"] = load["p_mw"]
+        strategies[name] = _measured_stretch(spec, after)
+    p_bare = bare["p_mw"].values[:, 0]
+    return Campus(
+        servers,
+        float(load.attrs["nameplate_mw"]),
+        spec.load.server if isinstance(spec.load, TrainingProfile) else "measured server",
+        float(bare["p_it_mw"].max()),
+        float(p_bare.max()),
+        _window_start(spec, p_bare),
+        strategies,
+        tuple(load.attrs["notes"]),
+    )
+
+
+def _it_power(spec: StudySpec, base: Path, servers: int) -> xr.Dataset:
+    """Return the IT power from the start of the run-in on."""
+    wave = spec.waveform
+    profile = spec.load
+    if isinstance(profile, MeasuredProfile):
+        trace = None if profile.trace is None else str(base / profile.trace)
+        profile = profile.model_copy(update={"trace": trace, "nodes": servers})
+    else:
+        profile = profile.model_copy(update={"servers": servers})
+    return generate(profile, duration_s=wave.run_in_s + wave.measure_s, dt_s=wave.dt_s, seed=spec.seed)
+
+
+def _at_meter(spec: StudySpec, load: xr.Dataset, bus: int) -> xr.Dataset:
+    return connect(load, spec.site.facility, bus=bus, site=spec.site.name)
+
+
+def _servers(spec: StudySpec, base: Path) -> int:
+    size = spec.site.size
+    if size.servers is not None:
+        return size.servers
+    rated_kw = spec.load.node_rated_kw if isinstance(spec.load, MeasuredProfile) else server(spec.load.server).rated_kw
+    if size.nameplate_mw is not None:
+        return _at_least_one(size.nameplate_mw * 1e3 / rated_kw, f"{size.nameplate_mw:g} MW nameplate", rated_kw)
+    assert size.meter_peak_mw is not None  # Size holds exactly one
+    # Servers come whole: the largest number whose metered peak stays within the size.
+    guess = 1000
+    peak = _peak_mw(spec, base, guess)
+    count = _at_least_one(size.meter_peak_mw / peak * guess, f"{size.meter_peak_mw:g} MW at the meter", rated_kw)
+    if spec.site.facility.transformer is not None:  # its losses grow with the square
+        while count > 1 and _peak_mw(spec, base, count) > size.meter_peak_mw:
+            count -= 1
+        while _peak_mw(spec, base, count + 1) <= size.meter_peak_mw:
+            count += 1
+    return count
+
+
+def _at_least_one(count: float, size: str, rated_kw: float) -> int:
+    whole = int(np.floor(count + 1e-9))
+    if whole < 1:
+        raise bad("the site is smaller than one server", size, f"One server has a nameplate of {rated_kw:g} kW.")
+    return whole
+
+
+def _peak_mw(spec: StudySpec, base: Path, servers: int) -> float:
+    metered = _at_meter(spec, _it_power(spec, base, servers), 0)
+    return float(_measured_stretch(spec, metered)["p_mw"].max())
+
+
+def _measured_stretch(spec: StudySpec, load: xr.Dataset) -> xr.Dataset:
+    first = round(spec.waveform.run_in_s / spec.waveform.dt_s)
+    cut = load.isel(time=slice(first, None))
+    time = cut["time"].values - cut["time"].values[0]
+    return schema.describe(cut.assign_coords(time=np.round(time / spec.waveform.dt_s) * spec.waveform.dt_s))
+
+
+def _window_start(spec: StudySpec, p_mw: np.ndarray) -> float:
+    """Put the window around the largest change within 5 s, or within one step where 5 s is too fine."""
+    wave = spec.waveform
+    found = largest_change(p_mw, wave.dt_s, window_s=max(5.0, wave.dt_s))
+    steps = round(wave.window_s / wave.dt_s)
+    middle = int(found.when_s / wave.dt_s) if np.isfinite(found.when_s) else 0
+    return float(np.clip(middle - steps // 2, 0, p_mw.size - steps)) * wave.dt_s

@@ -1,0 +1,70 @@
+"""What a study gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gridedge.measure.finding import Finding
+from gridedge.spec import Assumption
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from gridedge.plot.network import NetworkPicture
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The results of a study; a strategy is named by its label throughout.
+
+    Parameters
+    ----------
+    title, question : str
+        As the study says them.
+    answer : list of str
+        What came out, in sentences, the verdict first.
+    facts : list of (str, str)
+        What was connected where: label, and value with its unit.
+    notes : list of str
+        What must be known before a number is trusted.
+    findings : dict
+        By strategy, the list of :class:`~gridedge.measure.finding.Finding`.
+    summary : DataFrame
+        A row per strategy, columns with the unit in their name.
+    assumptions : list of Assumption
+        Every number that the result stands on.
+    manifest : dict
+        Versions, seed, hashes, engine, time taken.
+    data : dict of DataTree
+        By strategy: ``waveform`` (the measured stretch), ``season`` (the site at its highest power),
+        ``season_mean`` (at its mean), ``window_peak`` and ``window_lightest``.
+    base : Dataset
+        The season without the site.
+    network : NetworkPicture or None
+        Where buses and branches are drawn.
+    limits : dict
+        ``vm_pu`` and ``loading_percent``, as far as they are set.
+    zoom_s : float or None
+        Length of one iteration.
+    out : Path or None
+        Folder the result was written to.
+    """
+
+    title: str
+    question: str
+    answer: list[str]
+    facts: list[tuple[str, str]]
+    notes: list[str]
+    findings: dict[str, list[Finding]]
+    summary: pd.DataFrame
+    assumptions: list[Assumption]
+    manifest: dict[str, Any]
+    data: dict[str, xr.DataTree]
+    base: xr.Dataset
+    network: NetworkPicture | None
+    limits: dict[str, Any] = field(default_factory=dict)
+    zoom_s: float | None = None
+    out: Path | None = None

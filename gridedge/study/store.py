@@ -1,0 +1,108 @@
+"""Writing results: never half, never over something that is not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gridedge.errors import bad
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from gridedge.study.result import Result
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def output_folder(out: Path) -> Iterator[Path]:
+    """Give a folder to write into, which becomes ``out`` only when all went well.
+
+    Raises
+    ------
+    InputError
+        If ``out`` cannot be written, or holds files that no study wrote.
+    """
+    out = out.absolute()
+    _refuse_foreign(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
+    except OSError as error:
+        cure = "Name a folder you may write to with --out."
+        raise bad("cannot write the results", f"{out} ({error.strerror})", cure) from error
+    try:
+        yield part
+        _swap(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise bad("the output is a file, not a folder", str(out), "Name a folder with --out.")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        cure = "Name an empty or a new folder with --out; only an older result is replaced."
+        raise bad("the output folder holds other files", str(out), cure)
+
+
+def _swap(part: Path, out: Path) -> None:
+    """Put the new folder in the place of the old one; the old one goes only afterwards."""
+    os.chmod(part, 0o755)  # mkdtemp makes folders that nobody else may read
+    old = None
+    if out.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
+        os.replace(out, old / out.name)
+    os.replace(part, out)
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def file_name(label: str) -> str:
+    """Return a strategy's label as a file name that every system takes."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "strategy"
+
+
+def write(result: Result, folder: Path) -> None:
+    """Write one NetCDF per strategy, the season without the site, summary, findings and manifest."""
+    for label, tree in result.data.items():
+        write_tree(tree, folder / f"{file_name(label)}.nc")
+    result.base.pipe(_storable).to_netcdf(folder / "without-site.nc", engine="h5netcdf")
+    result.summary.to_csv(folder / "summary.csv", index_label="strategy", float_format="%.10g")
+    rows = [{"strategy": label, **f.to_dict()} for label, found in result.findings.items() for f in found]
+    (folder / "findings.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(result.manifest, indent=1), encoding="utf-8")
+
+
+def write_tree(tree: xr.DataTree, path: Path) -> None:
+    """Write a tree of datasets to one NetCDF file."""
+    tree.map_over_datasets(_storable).to_netcdf(path, engine="h5netcdf")
+
+
+def _storable(ds: xr.Dataset) -> xr.Dataset:
+    """Return the dataset with attributes and coordinates that NetCDF knows."""
+    ds = ds.copy()
+    ds.attrs = {k: _attribute(v) for k, v in ds.attrs.items()}
+    for name, coordinate in list(ds.coords.items()):
+        if coordinate.dtype == object:
+            ds = ds.assign_coords({name: coordinate.astype(str)})
+    for name, variable in ds.data_vars.items():
+        if variable.dtype == bool:
+            ds[name] = variable.astype("i1").assign_attrs(variable.attrs)
+    if ds.sizes:
+        ds.attrs.setdefault("Conventions", "CF-1.8")
+    return ds
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return "\n".join(map(str, value))
+    return value

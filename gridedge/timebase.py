@@ -1,0 +1,114 @@
+"""Clocks: how many steps a duration has, even spacing, and going from fine to coarse.
+
+A sample is the mean over ``[t, t + dt)`` and carries the time of its start.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridedge.errors import bad
+
+Reduction = Literal["mean", "max", "min"]
+_CLOCK_RTOL = 1e-6  # of one step: above what double precision loses in a year of milliseconds
+
+
+def step_count(duration_s: float, dt_s: float) -> int:
+    """Return how many steps of ``dt_s`` fill ``duration_s``.
+
+    Raises
+    ------
+    InputError
+        If a length is not positive, the step is longer than the duration, or the
+        duration is no whole number of steps.
+    """
+    for name, value in (("duration_s", duration_s), ("dt_s", dt_s)):
+        if not (np.isfinite(value) and value > 0):
+            raise bad(f"{name} must be a positive number of seconds", value, f"Give {name} > 0.")
+    if dt_s > duration_s:
+        raise bad(
+            "dt_s is longer than the duration", f"{dt_s} s > {duration_s} s", "Shorten dt_s or lengthen duration_s."
+        )
+    count = round(duration_s / dt_s)
+    if abs(count * dt_s - duration_s) > _CLOCK_RTOL * dt_s:
+        cure = f"Use duration_s={count * dt_s:g}, or another step."
+        raise bad("duration_s is no whole number of steps", f"{duration_s} s / {dt_s} s", cure)
+    return count
+
+
+def step_of(time_s: NDArray[np.float64]) -> float:
+    """Return the step length of an even clock in seconds.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two samples, or the clock jumps or runs backwards.
+    """
+    if time_s.size < 2:
+        raise bad("a clock needs two samples to have a step", time_s.size, "Give a longer series.")
+    steps = np.diff(time_s)
+    dt_s = float((time_s[-1] - time_s[0]) / (time_s.size - 1))
+    wrong = ~(np.abs(steps - dt_s) <= _CLOCK_RTOL * abs(dt_s) + 8 * np.spacing(np.abs(time_s[1:])))
+    if dt_s <= 0 or wrong.any():
+        k = int(np.argmax(wrong)) if wrong.any() else 0
+        raise bad(
+            "the clock is not even",
+            f"{time_s[k]:g} s is followed by {time_s[k + 1]:g} s",
+            "Give evenly spaced samples.",
+        )
+    return dt_s
+
+
+def coarsen(values: NDArray[np.float64], factor: int, how: Reduction) -> NDArray[np.float64]:
+    """Reduce every ``factor`` samples along the last axis to one.
+
+    Parameters
+    ----------
+    values : ndarray, shape (..., time)
+        The fine series.
+    factor : int
+        Samples per coarse step; must divide the number of samples.
+    how : {"mean", "max", "min"}
+        The reduction.  Taking the last sample is not one: it aliases.
+
+    Returns
+    -------
+    ndarray, shape (..., time / factor)
+    """
+    length = values.shape[-1]
+    if factor < 1 or length % factor:
+        raise bad(
+            "the coarse step is no whole number of samples", f"{length} samples / {factor}", "Cut the series first."
+        )
+    blocks = values.reshape(*values.shape[:-1], length // factor, factor)
+    if how == "mean":
+        return np.asarray(blocks.mean(axis=-1))
+    if how == "max":
+        return np.asarray(blocks.max(axis=-1))
+    if how == "min":
+        return np.asarray(blocks.min(axis=-1))
+    raise bad("unknown reduction", how, "Use mean, max or min.")
+
+
+def hold(time_s: NDArray[np.float64], coarse_time_s: NDArray[np.float64], coarse_dt_s: float) -> NDArray[np.intp]:
+    """Return, for each time, the index of the coarse sample that holds then.
+
+    A coarse sample holds from its label to the next one.
+
+    Raises
+    ------
+    InputError
+        If a time lies before the first label or after the end of the last step.
+    """
+    tol = _CLOCK_RTOL * coarse_dt_s
+    index = np.searchsorted(coarse_time_s, time_s + tol, side="right") - 1
+    end = coarse_time_s[-1] + coarse_dt_s
+    outside = (index < 0) | (time_s >= end - tol)
+    if outside.any():
+        t = float(time_s[int(np.argmax(outside))])
+        cure = "Lengthen the background, or shorten the load."
+        raise bad("a time outside the background", f"{t:g} s is not in [{coarse_time_s[0]:g}, {end:g}) s", cure)
+    return np.asarray(index, dtype=np.intp)
