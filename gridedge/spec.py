@@ -144,8 +144,7 @@ def build(cls: type[S], document: yamlfile.Document | Mapping[str, Any]) -> S:
     try:
         spec = cls.model_validate(document.data)
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            problems.append(_problem(cls, item, document))
+        problems += [_problem(cls, item, document) for item in error.errors(include_url=False)]
     if problems:
         raise InputError(problems)
     return spec

@@ -27,10 +27,7 @@ def private_copy(net: Any) -> Any:
     """
     import pandapower as pp
 
-    if isinstance(net, pp.pandapowerNet):
-        own = copy.deepcopy(net)
-    else:
-        own = load_feeder(net).net
+    own = copy.deepcopy(net) if isinstance(net, pp.pandapowerNet) else load_feeder(net).net
     if len(own.controller):
         own.controller.drop(own.controller.index, inplace=True)
     return own
@@ -165,8 +162,8 @@ def to_pandapower(load: xr.Dataset, net: Any) -> Any:
     >>> ready = to_pandapower(load, "mv_oberrhein")  # doctest: +SKIP
     >>> pandapower.timeseries.run_timeseries(ready, range(load.sizes["time"]))  # doctest: +SKIP
     """
-    import pandas as pd
     import pandapower as pp
+    import pandas as pd
     from pandapower.control import ConstControl
     from pandapower.timeseries import DFData
 

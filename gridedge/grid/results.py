@@ -101,7 +101,7 @@ def readout(net: Any) -> Readout:
         labels += [f"{table}:{i}" for i in frame.index]
         element += [table] * len(frame)
         index += [int(i) for i in frame.index]
-        for rows_of_end, end, rating in _ends(table, frame, first, stop, net, ppc):
+        for rows_of_end, end, rating in _ends(table, frame, first, stop, net):
             ends.append((rows_of_end, end, position, rating))
 
     in_service = np.asarray(internal["branch_is"], dtype=bool)
@@ -121,7 +121,7 @@ def readout(net: Any) -> Readout:
     return Readout(bus_index, bus_row, labels, element, np.asarray(index, dtype=np.intp), tuple(sides), base_mva)
 
 
-def _ends(table: str, frame: Any, first: int, stop: int, net: Any, ppc: Any) -> list[tuple[slice, int, Float]]:
+def _ends(table: str, frame: Any, first: int, stop: int, net: Any) -> list[tuple[slice, int, Float]]:
     """Return, per end that carries a rating, its rows, which end it is, and its full current [kA]."""
     whole = slice(first, stop)
 

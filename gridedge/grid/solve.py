@@ -151,7 +151,7 @@ class _Reduced:
         self.dims = "reduction"
         self.parts: dict[str, dict[str, NDArray[np.float64]]] = {}
 
-    def add(self, states: NDArray[np.intp], v: NDArray[np.complex128], solved: NDArray[np.bool_]) -> None:
+    def add(self, _: NDArray[np.intp], v: NDArray[np.complex128], solved: NDArray[np.bool_]) -> None:
         if not solved.any():
             return
         for name, block in _block(self.out, v[:, solved]).items():

@@ -173,16 +173,23 @@ def _branches(
     looks = [(colour, width) for _, colour, width in _CLASSES] + [_BEYOND]
     # an upper edge belongs to the class below it: at the limit is not beyond the limit
     kind = np.searchsorted(edges[1:], full_percent, side="left")
-    names = [f"{a:g} to {b:g} %" for a, b in itertools.pairwise(edges)] + [f"beyond {limit_percent:g} %"]
+    names = [f"{a:g} to {b:g} %" for a, b in itertools.pairwise(edges)] + [f"beyond {limit_percent:g} % (squared)"]
     unknown = ~np.isfinite(full_percent)
     _course_trace(figure, courses, unknown, "no rating or no result", MUTED, 1.0, "dot")
     for k, (name, (colour, width)) in enumerate(zip(names, looks, strict=True)):
         _course_trace(figure, courses, ~unknown & (kind == k), f"loading {name}", colour, width, "solid")
     middle = [(k, course.mean(axis=0)) for k, course in enumerate(courses) if len(course)]
+    # a transformer's line is often too short to be seen: what is beyond the limit is squared too
+    beyond = [bool(full_percent[k] > limit_percent) for k, _ in middle]
     figure.add_trace(
         go.Scatter(
             x=[xy[0] for _, xy in middle], y=[xy[1] for _, xy in middle], mode="markers", showlegend=False,
-            marker={"size": 9, "color": "rgba(0,0,0,0)"}, name="branches", hovertemplate="%{text}<extra></extra>",
+            marker={
+                "size": [14 if out else 9 for out in beyond],
+                "symbol": ["square-open" if out else "circle" for out in beyond],
+                "color": [LIMIT if out else "rgba(0,0,0,0)" for out in beyond],
+            },
+            name="branches", hovertemplate="%{text}<extra></extra>",
             text=[f"{text(picture.branch[k])}: {_shown(full_percent[k], '.1f', '%')}" for k, _ in middle],
         )
     )  # fmt: skip

@@ -95,7 +95,7 @@ class TrainingProfile(Spec):
 
     @property
     def nameplate_mw(self) -> float:
-        """Nameplate power of all servers. [MW]"""
+        """Nameplate power of all servers, in MW."""
         return self.servers * server(self.server).rated_kw / 1e3
 
 

@@ -64,7 +64,7 @@ class Facility(Spec):
 
 
 def lag(p_mw: Float, dt_s: float, *, tau_s: float) -> Float:
-    """Follow a series through a first-order lag that starts settled at its first sample.
+    r"""Follow a series through a first-order lag that starts settled at its first sample.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def lag(p_mw: Float, dt_s: float, *, tau_s: float) -> Float:
     Returns
     -------
     ndarray, shape (..., time)
-        :math:`y_k = y_{k-1} + (1 - e^{-\\Delta t/\\tau})(x_k - y_{k-1})`, exact for steps. [MW]
+        :math:`y_k = y_{k-1} + (1 - e^{-\Delta t/\tau})(x_k - y_{k-1})`, exact for steps. [MW]
     """
     if p_mw.shape[-1] == 0:
         return p_mw.copy()
@@ -113,10 +113,10 @@ def metered_power(p_it_mw: Float, dt_s: float, facility: Facility, *, nameplate_
 
 
 def high_side(p_mw: Float, transformer: Transformer, *, power_factor: float) -> Float:
-    """Return the active power on the high side of a transformer at a given power factor there.
+    r"""Return the active power on the high side of a transformer at a given power factor there.
 
     Iron losses are constant; copper losses go with the square of the apparent power, at rated
-    voltage: :math:`P_1 = P_2 + P_{fe} + P_k (P_1 / (S_n \\cos\\varphi))^2`, solved for its smaller root.
+    voltage: :math:`P_1 = P_2 + P_{fe} + P_k (P_1 / (S_n \cos\varphi))^2`, solved for its smaller root.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class DummyLoad(Spec):
 
 
 def dummy_load(p_mw: Float, dt_s: float, *, floor_mw: float, reaction_s: float, most_mw: float) -> Float:
-    """Return what a reactive dummy workload draws on top of the real work.
+    r"""Return what a reactive dummy workload draws on top of the real work.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def dummy_load(p_mw: Float, dt_s: float, *, floor_mw: float, reaction_s: float, 
 
     Notes
     -----
-    .. math:: d_k = \\min\\bigl(\\max(F - p_{k-n}, 0),\\ \\max(M - p_k, 0)\\bigr),
-       \\quad n = \\lceil t_r / \\Delta t \\rceil
+    .. math:: d_k = \min\bigl(\max(F - p_{k-n}, 0),\ \max(M - p_k, 0)\bigr),
+       \quad n = \lceil t_r / \Delta t \rceil
 
     It is late both ways: an edge passes before the filling starts, and real work that returns
     adds to filling that has not stopped yet, up to the limit :math:`M`.

@@ -67,7 +67,7 @@ class Buffered:
 
 
 def ramp_limiting_battery(p_mw: Float, dt_s: float, battery: Battery) -> Buffered:
-    """Return the metered power behind a battery that limits its ramp.
+    r"""Return the metered power behind a battery that limits its ramp.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def ramp_limiting_battery(p_mw: Float, dt_s: float, battery: Battery) -> Buffere
     The metered power follows the low-passed wish, pulled so that the state of charge returns,
     and is limited in its slope:
 
-    .. math:: g_k = g_{k-1} + \\mathrm{clip}\\bigl(\\bar p_k + (s_0 - s_{k-1}) E / \\tau_r - g_{k-1},
-       \\pm r \\Delta t\\bigr)
+    .. math:: g_k = g_{k-1} + \mathrm{clip}\bigl(\bar p_k + (s_0 - s_{k-1}) E / \tau_r - g_{k-1},
+       \pm r \Delta t\bigr)
 
     Power and energy limits of the battery cut in last: what it cannot give, the grid sees.  It looks at
     no sample later than ``k``.

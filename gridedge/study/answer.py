@@ -9,6 +9,7 @@ import xarray as xr
 
 from gridedge.measure.finding import Finding
 from gridedge.measure.ramp import largest_change, largest_ramp
+from gridedge.measure.voltage import swing_pu
 
 
 def summary_row(data: Mapping[str, xr.Dataset], dt_s: float) -> dict[str, float]:
@@ -66,8 +67,7 @@ def _extreme(values: np.ndarray, how: Callable[[np.ndarray], float]) -> float:
 
 
 def _site_swing(window: xr.Dataset) -> float:
-    vm = window["vm_pu"].sel(bus=int(window.attrs["site_bus"])).values
-    return 100.0 * float(np.nanmax(vm) - np.nanmin(vm)) if np.isfinite(vm).any() else float("nan")
+    return 100.0 * swing_pu(window, int(window.attrs["site_bus"]))
 
 
 def _loading(grid: xr.Dataset, *elements: str) -> float:

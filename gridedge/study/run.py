@@ -31,8 +31,8 @@ from gridedge.study.tasks import FlowTask, solve_all
 _PARTS = ("season", "season_mean", "window_peak", "window_lightest")
 _VERSIONS = ("gridedge", "pandapower", "numpy", "scipy", "pandas", "xarray")
 _LOWER_BOUND = (
-    "Sources are held at their set-point on the waveform's clock, so the voltage swings of the windows are a lower bound; "
-    "each sample of a window is a quasi-steady power flow."
+    "Sources are held at their set-point on the waveform's clock, so the voltage swings of the windows are a lower "
+    "bound; each sample of a window is a quasi-steady power flow."
 )
 
 
@@ -126,7 +126,7 @@ def _solve(
         findings=findings,
         summary=summary,
         assumptions=_assumptions(spec),
-        manifest=_manifest(spec, feeder, campus, flows, began),
+        manifest=_manifest(spec, feeder, flows, began),
         data=data,
         base=flows["", "without site"],
         network=_picture(feeder.net, flows["", "without site"], bus),
@@ -258,7 +258,7 @@ def _assumptions(spec: StudySpec) -> list[Assumption]:
 
 
 def _manifest(
-    spec: StudySpec, feeder: Any, campus: Campus, flows: Mapping[tuple[str, str], xr.Dataset], began: float
+    spec: StudySpec, feeder: Any, flows: Mapping[tuple[str, str], xr.Dataset], began: float
 ) -> dict[str, Any]:
     first = next(iter(flows.values()))
     return {

@@ -130,8 +130,7 @@ def _again(net: Any, recycle: dict[str, bool]) -> bool:
             pp.runpp(net, recycle=recycle)
     except (RuntimeError, FloatingPointError):  # a singular Jacobian on the way to collapse
         return False
-    solved = bool(net._ppc["success"]) and bool(np.isfinite(net._ppc["internal"]["V"]).all())
-    return solved
+    return bool(net._ppc["success"]) and bool(np.isfinite(net._ppc["internal"]["V"]).all())
 
 
 def base_state(net: Any) -> None:
