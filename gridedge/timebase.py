@@ -50,7 +50,7 @@ def step_of(time_s: NDArray[np.float64]) -> float:
     if time_s.size < 2:
         raise bad("a clock needs two samples to have a step", time_s.size, "Give a longer series.")
     steps = np.diff(time_s)
-    dt_s = float((time_s[-1] - time_s[0]) / (time_s.size - 1))
+    dt_s = float(np.median(steps))
     wrong = ~(np.abs(steps - dt_s) <= _CLOCK_RTOL * abs(dt_s) + 8 * np.spacing(np.abs(time_s[1:])))
     if dt_s <= 0 or wrong.any():
         k = int(np.argmax(wrong)) if wrong.any() else 0
@@ -59,7 +59,7 @@ def step_of(time_s: NDArray[np.float64]) -> float:
             f"{time_s[k]:g} s is followed by {time_s[k + 1]:g} s",
             "Give evenly spaced samples.",
         )
-    return dt_s
+    return float((time_s[-1] - time_s[0]) / (time_s.size - 1))
 
 
 def coarsen(values: NDArray[np.float64], factor: int, how: Reduction) -> NDArray[np.float64]:

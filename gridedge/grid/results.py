@@ -43,6 +43,8 @@ class Readout:
         Branches as ``line:12``, their table and their index there.
     sides : tuple of Side
         Ends that carry current, with their ratings.
+    dead : ndarray
+        Branches at a bus without voltage: their loading is NaN, as in ``runpp``.
     base_mva : float
         Base power of the per-unit system. [MVA]
     """
@@ -53,6 +55,7 @@ class Readout:
     element: list[str]
     index: NDArray[np.intp]
     sides: tuple[Side, ...]
+    dead: NDArray[np.intp]
     base_mva: float
 
     def voltages(self, v: NDArray[np.complex128]) -> tuple[Float, Float]:
@@ -77,6 +80,7 @@ class Readout:
             with np.errstate(divide="ignore", invalid="ignore"):
                 percent = 100.0 * np.abs(current) * (side.base_ka / side.full_current_ka)[:, None]
             loading[:, side.element] = np.maximum(loading[:, side.element], percent.T)
+        loading[:, self.dead] = np.nan
         return loading, losses
 
 
@@ -109,16 +113,21 @@ def readout(net: Any) -> Readout:
     branch = internal["branch"]
     base_kv = internal["bus"][:, 9].real
     base_mva = float(internal["baseMVA"])
-    sides = []
+    sides, dead = [], [np.empty(0, dtype=np.intp)]
     for rows_of_end, end, position, rating in ends:
         ppc_rows = np.arange(rows_of_end.start, rows_of_end.stop)
         alive = in_service[ppc_rows]
+        outside = ppc["branch"][ppc_rows, end].real >= rows
+        dead.append(position[outside])
         here = row_of[ppc_rows[alive]]
         matrix = sp.csr_matrix(internal["Yf"] if end == 0 else internal["Yt"])[here]
         bus = branch[here, end].real.astype(np.intp)
         base_ka = base_mva / (_SQRT3 * base_kv[bus])
         sides.append(Side(position[alive], matrix, bus, rating[alive], base_ka))
-    return Readout(bus_index, bus_row, labels, element, np.asarray(index, dtype=np.intp), tuple(sides), base_mva)
+    numbers = np.asarray(index, dtype=np.intp)
+    return Readout(
+        bus_index, bus_row, labels, element, numbers, tuple(sides), np.unique(np.concatenate(dead)), base_mva
+    )
 
 
 def _ends(table: str, frame: Any, first: int, stop: int, net: Any) -> list[tuple[slice, int, Float]]:

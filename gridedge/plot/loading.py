@@ -88,4 +88,4 @@ def highest_percent(data: xr.Dataset) -> dict[str, tuple[NDArray[np.float64], st
 
 def _title(panel: str, highest: Mapping[str, dict[str, tuple[NDArray[np.float64], str]]]) -> str:
     records = dict.fromkeys(of[panel][1] for of in highest.values() if panel in of)
-    return f"fullest of all {panel}, at most {' / '.join(records)}"
+    return f"fullest of all {panel} (highest: {', '.join(records)})"

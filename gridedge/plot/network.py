@@ -39,8 +39,9 @@ class NetworkPicture:
         Their courses; an empty one is not drawn.
     site_bus : int
         Index of the bus at which the site connects.
-    degrees : bool
-        Whether coordinates are longitude and latitude in degrees, whose scales differ.
+    degrees : bool, optional
+        Whether coordinates are longitude and latitude in degrees, whose scales differ; if absent, they are taken
+        for such where every one could be.
     branch_bus : ndarray of int, shape (m, 2), optional
         Indices of the two buses of each branch.  A net without coordinates is then drawn as a scheme, and straight
         lines stand in for courses that are not known.
@@ -52,7 +53,7 @@ class NetworkPicture:
     branch: list[str]
     branch_xy: list[NDArray[np.float64]] | None
     site_bus: int
-    degrees: bool = False
+    degrees: bool | None = None
     branch_bus: NDArray[np.int64] | None = None
 
 
@@ -60,6 +61,7 @@ def network_figure(
     picture: NetworkPicture,
     seasons: Mapping[str, xr.Dataset],
     *,
+    base: xr.Dataset | None = None,
     band_pu: tuple[float | None, float | None] | None = None,
     limit_percent: float | None = None,
     shown: str | None = None,
@@ -72,6 +74,8 @@ def network_figure(
         Where things are.
     seasons : mapping of str to xarray.Dataset
         By strategy label: ``vm_pu(time, bus)`` [pu] and ``loading_percent(time, branch)`` [%].
+    base : xarray.Dataset, optional
+        The season without the site; tells a limit that the site breaks from one that was broken before.
     band_pu : tuple of float or None, optional
         Lowest and highest admissible voltage; buses that leave it are ringed. [pu]
     limit_percent : float, optional
@@ -95,13 +99,14 @@ def network_figure(
     )
     low_pu = {label: data["vm_pu"].min("time").reindex(bus=picture.bus_index).values for label, data in seasons.items()}
     scale_pu = _scale_pu(list(low_pu.values()))
+    before_pu = None if base is None else _outside(base, picture, band_pu)
     owner: list[str | None] = []
     for label, data in seasons.items():
         before = len(figure.data)
         full_percent = data["loading_percent"].max("time").reindex(branch=picture.branch).values
         _branches(figure, picture, courses, full_percent, limit_percent or 100.0)
-        outside = _outside(data, picture, band_pu)
-        _buses(figure, picture, bus_xy, low_pu[label], outside, scale_pu)
+        _rings(figure, bus_xy, _outside(data, picture, band_pu), before_pu)
+        _buses(figure, picture, bus_xy, low_pu[label], scale_pu)
         owner += [label] * (len(figure.data) - before)
     _site(figure, picture, bus_xy)
     owner.append(None)
@@ -211,15 +216,8 @@ def _course_trace(
 
 def _buses(
     figure: go.Figure, picture: NetworkPicture, bus_xy: NDArray[np.float64], low_pu: NDArray[np.float64],
-    outside: NDArray[np.bool_], scale_pu: tuple[float, float],
+    scale_pu: tuple[float, float],
 ) -> None:  # fmt: skip
-    if outside.any():
-        figure.add_trace(
-            go.Scatter(
-                x=bus_xy[outside, 0], y=bus_xy[outside, 1], mode="markers", name="bus beyond a voltage limit",
-                marker={"size": 13, "symbol": "circle-open", "color": LIMIT, "line": {"width": 2}}, hoverinfo="skip",
-            )
-        )  # fmt: skip
     bar = {
         "orientation": "h", "y": 1.0, "yanchor": "bottom", "thickness": 10, "len": 0.9, "x": 0.5, "tickformat": ".3f",
         "nticks": 5, "title": {"text": "lowest voltage of the season [pu]", "side": "top"}, "outlinewidth": 0,
@@ -229,13 +227,37 @@ def _buses(
         go.Scatter(
             x=bus_xy[:, 0], y=bus_xy[:, 1], mode="markers", name="buses", showlegend=False,
             marker={
-                "size": _bus_px(len(low_pu)), "color": low_pu, "cmin": scale_pu[0], "cmax": scale_pu[1], "colorscale": "Viridis",
+                "size": _bus_px(len(low_pu)), "color": low_pu, "colorscale": "Viridis",
+                "cmin": scale_pu[0], "cmax": scale_pu[1],
                 "line": {"width": 0.6, "color": "#ffffff"}, "colorbar": bar,
             },
             text=[f"bus {bus} {text(name)}: {_shown(low, '.4f', 'pu')}" for bus, name, low in named],
             hovertemplate="%{text}<extra></extra>",
         )
     )  # fmt: skip
+
+
+def _rings(
+    figure: go.Figure, bus_xy: NDArray[np.float64], outside: NDArray[np.bool_], before: NDArray[np.bool_] | None
+) -> None:
+    if before is None:
+        kinds = [(outside, "beyond a voltage limit", LIMIT, 2.0)]
+    else:
+        kinds = [
+            (outside & before, "beyond a voltage limit, without the site too", MUTED, 1.0),
+            (outside & ~before, "beyond a voltage limit because of the site", LIMIT, 2.0),
+        ]
+    for chosen, name, colour, width in kinds:
+        if chosen.any():
+            marker = {"size": 13, "symbol": "circle-open", "color": colour, "line": {"width": width}}
+            x, y = bus_xy[chosen].T
+            figure.add_trace(go.Scatter(x=x, y=y, mode="markers", name=name, marker=marker, hoverinfo="skip"))
+
+
+def _in_degrees(picture: NetworkPicture, bus_xy: NDArray[np.float64]) -> bool:
+    if picture.degrees is not None:
+        return picture.degrees
+    return bool(np.nanmax(np.abs(bus_xy[:, 0])) <= 180 and np.nanmax(np.abs(bus_xy[:, 1])) <= 85)
 
 
 def _bus_px(n: int) -> int:
@@ -280,7 +302,7 @@ def _menu(figure: go.Figure, labels: list[str], owner: list[str | None], shown: 
 
 def _map_axes(figure: go.Figure, picture: NetworkPicture, bus_xy: NDArray[np.float64]) -> None:
     ratio = 1.0
-    if picture.degrees and picture.bus_xy is not None:
+    if picture.bus_xy is not None and _in_degrees(picture, bus_xy):
         ratio = 1.0 / max(float(np.cos(np.radians(np.nanmean(bus_xy[:, 1])))), 0.01)
     hidden = {"showgrid": False, "showline": False, "showticklabels": False, "ticks": ""}
     figure.update_xaxes(**hidden, constrain="domain")

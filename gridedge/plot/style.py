@@ -137,6 +137,7 @@ def limit(figure: go.Figure, x: ArrayLike, value: float, unit: str, *, row: int 
     figure.add_annotation(
         text=f"limit {value:g} {unit}", x=0, xref=f"x{axis} domain", xanchor="left", y=value, yref=f"y{axis}",
         yanchor="bottom", showarrow=False, font={"size": 11, "color": LIMIT},
+        bgcolor="rgba(255,255,255,0.75)", borderpad=1,
     )  # fmt: skip
 
 

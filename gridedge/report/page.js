@@ -2,7 +2,7 @@
 (() => {
   const PAPER_PX = 680; // width between the margins of an A4 sheet
   const NARROW_PX = 560;
-  const PAPER_SCALE = 0.78; // of the height, so that two figures find room on a sheet
+  const PAPER_SCALE = 0.78; // of the height, so that two figures find room on a sheet; a map keeps its own
   const touch = window.matchMedia("(pointer: coarse)").matches;
   const config = {
     responsive: true,
@@ -25,16 +25,24 @@
       figure.layout.font = { size: 11 };
     }
     Plotly.newPlot(place, figure.data, figure.layout, config);
-    plots.push([place, figure.layout.height]);
+    plots.push([place, figure.layout.height, place.id === "plot-network" ? 1 : PAPER_SCALE]);
   }
 
+  let closed = [];
   window.addEventListener("beforeprint", () => {
-    for (const [place, height] of plots) {
-      place.style.height = `${height * PAPER_SCALE}px`;
-      Plotly.relayout(place, { width: PAPER_PX, height: height * PAPER_SCALE });
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const part of closed) {
+      part.open = true;
+    }
+    for (const [place, height, scale] of plots) {
+      place.style.height = `${height * scale}px`;
+      Plotly.relayout(place, { width: PAPER_PX, height: height * scale });
     }
   });
   window.addEventListener("afterprint", () => {
+    for (const part of closed) {
+      part.open = false;
+    }
     for (const [place, height] of plots) {
       place.style.height = `${height}px`;
       Plotly.relayout(place, { width: null, height, autosize: true });

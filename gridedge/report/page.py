@@ -73,7 +73,7 @@ def page(result: StudyResult) -> str:
         summary=tables.summary_rows(result),
         assumptions=tables.assumption_rows(result),
         marks=tables.marks(result),
-        manifest=tables.manifest_rows(result.manifest),
+        manifest=tables.manifest_groups(result.manifest),
         plots=[(plot, Markup(plot.data)) for plot in plots.plots(result)],
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),

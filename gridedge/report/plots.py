@@ -116,7 +116,7 @@ def _grid_plots(result: StudyResult) -> list[Plot]:
         if result.network is None:
             raise bad("the result holds no picture of the network", "None", "Run the study again.")
         return network.network_figure(
-            result.network, seasons, band_pu=band_pu, limit_percent=limit_percent, shown=best(result)
+            result.network, seasons, base=result.base, band_pu=band_pu, limit_percent=limit_percent, shown=best(result)
         )
 
     return [

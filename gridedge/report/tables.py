@@ -128,9 +128,14 @@ def marks(result: StudyResult) -> list[tuple[str, int]]:
     return [(mark, count) for mark, count in seen.items()]
 
 
-def manifest_rows(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the manifest as dotted keys and their values as text."""
-    return list(_flat(manifest, ""))
+def manifest_groups(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the manifest in groups of dotted keys and their values as text.
+
+    What is no group of its own comes first, under an empty name.
+    """
+    single = {key: value for key, value in manifest.items() if not (isinstance(value, Mapping) and value)}
+    groups = [("", list(_flat(single, "")))] if single else []
+    return groups + [(str(key), list(_flat(manifest[key], ""))) for key in manifest if key not in single]
 
 
 def _names(findings: Iterable[Finding], verdict: Verdict) -> list[str]:

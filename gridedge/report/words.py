@@ -29,6 +29,10 @@ _HEADINGS = {
     "p_max_mw": "Peak power at the meter",
     "p_mean_mw": "Mean power at the meter",
     "p_min_mw": "Lowest power at the meter",
+    "vm_swing_site_peak_percent": "Voltage swing at the connection, at the network's peak",
+    "vm_swing_site_lightest_percent": "Voltage swing at the connection, at the lightest hour",
+    "soc_min_pu": "Lowest state of charge",
+    "soc_max_pu": "Highest state of charge",
     "pst": "Flicker, short term (Pst)",
     "plt": "Flicker, long term (Plt)",
 }
@@ -88,8 +92,8 @@ def moment(when_s: float) -> str:
         return f"{number(when_s)}\u00a0s"
     if when_s < 7200:
         minutes, seconds = divmod(round(when_s), 60)
-        return f"{minutes}\u00a0min" + (f" {seconds}\u00a0s" if seconds else "")
+        return f"{minutes}\u00a0min" + (f"\u00a0{seconds}\u00a0s" if seconds else "")
     minutes = round(when_s / 60)
     days, minutes = divmod(minutes, 24 * 60)
     parts = [(days, "d"), (minutes // 60, "h"), (minutes % 60, "min")]
-    return " ".join(f"{count}\u00a0{unit}" for count, unit in parts if count)
+    return "\u00a0".join(f"{count}\u00a0{unit}" for count, unit in parts if count)

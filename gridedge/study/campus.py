@@ -10,7 +10,6 @@ import xarray as xr
 
 from gridedge import schema
 from gridedge.errors import bad
-from gridedge.measure.ramp import largest_change
 from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
 from gridedge.profiles.measured import MeasuredProfile
@@ -18,6 +17,8 @@ from gridedge.profiles.training import TrainingProfile
 from gridedge.sites.facility import connect
 from gridedge.sites.mitigate import mitigate
 from gridedge.study.model import StudySpec
+
+_NEARLY = 0.95  # share of the widest range: lets a window hold edges beside its deepest dip
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,12 @@ def _measured_stretch(spec: StudySpec, load: xr.Dataset) -> xr.Dataset:
 
 
 def _window_start(spec: StudySpec, p_mw: np.ndarray) -> float:
-    """Put the window around the largest change within 5 s, or within one step where 5 s is too fine."""
+    """Choose the window: among those that span nearly the whole range of the power, the one that moves most."""
     wave = spec.waveform
-    found = largest_change(p_mw, wave.dt_s, window_s=max(5.0, wave.dt_s))
     steps = round(wave.window_s / wave.dt_s)
-    middle = int(found.when_s / wave.dt_s) if np.isfinite(found.when_s) else 0
-    return float(np.clip(middle - steps // 2, 0, p_mw.size - steps)) * wave.dt_s
+    views = np.lib.stride_tricks.sliding_window_view(p_mw, steps)
+    span = views.max(axis=1) - views.min(axis=1)
+    moved = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(p_mw)))))
+    travel = moved[steps - 1 :] - moved[: p_mw.size - steps + 1]
+    wide = span >= _NEARLY * span.max()
+    return float(np.argmax(np.where(wide, travel, -1.0))) * wave.dt_s

@@ -36,6 +36,14 @@ def site(bus, p_mw, dt_s=0.05):
     )
 
 
+def judge(net):
+    """Solve a net in place; where rounding leaves more than 1e-10 MVA, at pandapower's own default."""
+    try:
+        pp.runpp(net, tolerance_mva=1e-10, calculate_voltage_angles=True)
+    except pp.LoadflowNotConverged:
+        pp.runpp(net, calculate_voltage_angles=True)
+
+
 def equal_to_runpp(result, step, net):
     """Compare one step of a result with a net that ``runpp`` has solved."""
     at = result.isel(time=step)
@@ -89,7 +97,7 @@ def check_net(net, seed=0):
         own.load["q_mvar"] = background["load"]["q_mvar"].values[step]
         at = load.isel(time=step)
         pp.create_load(own, int(load["bus"][0]), at["p_mw"].item(), at["q_mvar"].item())
-        pp.runpp(own, tolerance_mva=1e-10, calculate_voltage_angles=True)
+        judge(own)
         equal_to_runpp(result, step, own)
 
 
@@ -124,7 +132,7 @@ def test_ten_sampled_steps_of_a_waveform_equal_a_plain_loop(oberrhein):
         own = copy.deepcopy(oberrhein)
         at = load.isel(time=step)
         pp.create_load(own, 118, at["p_mw"].item(), at["q_mvar"].item())
-        pp.runpp(own, tolerance_mva=1e-10, calculate_voltage_angles=True)
+        judge(own)
         equal_to_runpp(result, step, own)
 
 
@@ -135,12 +143,12 @@ def test_scaling_and_in_service_still_apply(oberrhein):
     assert float(background["p_mw"].isel(time=0).sum()) == pytest.approx(61.86, abs=0.005)
     result = gridedge.solve(oberrhein, background=background)
     own = copy.deepcopy(oberrhein)
-    pp.runpp(own, tolerance_mva=1e-10, calculate_voltage_angles=True)
+    judge(own)
     assert own.res_load.p_mw.sum() == pytest.approx(37.116, abs=1e-6)
     equal_to_runpp(result, 0, own)
     own.load["p_mw"] *= 0.5
     own.load["q_mvar"] *= 0.5
-    pp.runpp(own, tolerance_mva=1e-10, calculate_voltage_angles=True)
+    judge(own)
     equal_to_runpp(result, 1, own)
 
 
@@ -152,7 +160,7 @@ def test_generators_and_static_generators_move():
     sgen = xr.Dataset({"p_mw": (("time", "sgen"), [[10.0], [30.0]])}, {"time": time, "sgen": [0]})
     result = gridedge.solve(net, background={"gen": gen, "sgen": sgen})
     net.gen["p_mw"], net.sgen["p_mw"] = [120.0, 95.0], [30.0]
-    pp.runpp(net, tolerance_mva=1e-10, calculate_voltage_angles=True)
+    judge(net)
     equal_to_runpp(result, 1, net)
 
 

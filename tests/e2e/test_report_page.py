@@ -26,10 +26,14 @@ SPOILT = [
     ('<div id="plot-loading"', '<div id="plot-other"', "plot-loading is not on the page"),
     ('<th scope="row">battery</th><td>', '<th scope="row">other</th><td>', "the verdict table judges"),
     ('<meta http-equiv="Content-Security-Policy"', "<meta data-was", ""),
-    ("</body>\n</html>", '<img src="http://127.0.0.1:9/pixel.png" alt="">', "asked a host: http://127.0.0.1:9/pixel.png"),
+    (
+        "</body>\n</html>",
+        '<img src="http://127.0.0.1:9/pixel.png" alt="">',
+        "asked a host: http://127.0.0.1:9/pixel.png",
+    ),
     ("</style>", "#plot-zoom { display: none } .facts { width: 3000px }</style>", "plot-zoom is not drawn"),
     ("const PAPER_PX", 'console.warn("odd"); const PAPER_PX', "the console is not silent: warning: odd"),
-    ('"resetScale2d"', '"resetScale2d", "autoScale2d"', "plot-waveform offers more than it should"),
+    ('"pan2d", "resetScale2d"', '"pan2d", "autoScale2d"', "plot-waveform offers more than it should"),
 ]
 
 

@@ -1,0 +1,161 @@
+"""Smoothing, storage and facility: closed forms and messages."""
+
+import numpy as np
+import pytest
+
+import gridedge
+from gridedge import schema
+from gridedge.errors import InputError
+from gridedge.sites.facility import Facility, Transformer, high_side, lag, metered_power
+from gridedge.sites.smoothing import dummy_load
+from gridedge.sites.storage import Battery, ramp_limiting_battery
+
+LOSSLESS = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0, "soc_min_pu": 0.0, "soc_max_pu": 1.0}
+
+
+def battery(**changes):
+    values = {"step": "battery", "p_rated_mw": 100.0, "e_rated_mwh": 1000.0, "ramp_mw_per_min": 1e9, **LOSSLESS, **changes}
+    return Battery(**values)
+
+
+def it_load(p, dt_s=1.0, nameplate_mw=10.0):
+    return schema.power_dataset(np.asarray(p, float), dt_s, power="IT", attrs={"nameplate_mw": nameplate_mw})
+
+
+def test_a_step_through_the_low_pass_needs_the_published_energy():
+    """Step of 10 MW through a first-order low-pass of 60 s: 10 MW and 0.16667 MWh."""
+    dt_s = 0.01
+    p = np.concatenate((np.zeros(1), np.full(120_000, 10.0)))
+    run = ramp_limiting_battery(p, dt_s, battery(smooth_s=60.0, recovery_s=1e12))
+    assert np.abs(run.p_mw - p).max() == pytest.approx(10.0, rel=1e-3)
+    assert (0.5 - run.soc_pu.min()) * 1000 == pytest.approx(10 * 60 / 3600, rel=1e-3)
+
+
+def test_a_step_with_a_ramp_limit_needs_the_published_energy():
+    """Step of 100 MW at 20 MW/min: 4.1667 MWh."""
+    dt_s = 0.01
+    p = np.concatenate((np.zeros(1), np.full(30_100, 100.0)))
+    run = ramp_limiting_battery(p, dt_s, battery(smooth_s=1e-3, ramp_mw_per_min=20.0, recovery_s=1e12))
+    assert (0.5 - run.soc_pu.min()) * 1000 == pytest.approx(100**2 / (2 * 20) / 60, rel=1e-3)
+    assert np.diff(run.p_mw).max() == pytest.approx(20 / 60 * dt_s, rel=1e-9)
+
+
+def test_an_empty_battery_lets_the_grid_see_the_load():
+    p = np.concatenate((np.zeros(10), np.full(5000, 10.0)))
+    run = ramp_limiting_battery(p, 1.0, battery(e_rated_mwh=0.1, smooth_s=1e4, recovery_s=1e12))
+    assert run.soc_pu[-1] == 0.0
+    assert run.p_mw[-1] == 10.0
+    assert run.stored_mw[-1] == 0.0
+
+
+def test_losses_are_those_of_one_way_efficiencies():
+    b = battery(charge_efficiency=0.9, discharge_efficiency=0.8, smooth_s=50.0, recovery_s=1e12)
+    p = np.concatenate((np.full(10, 5.0), np.full(2000, 0.0), np.full(2000, 5.0)))
+    run = ramp_limiting_battery(p, 1.0, b)
+    flow = run.p_mw - p
+    expected = np.where(flow > 0, 0.1 * flow, (1 / 0.8 - 1) * -flow)
+    np.testing.assert_allclose(run.lost_mw, expected, atol=1e-12)
+
+
+def test_the_state_of_charge_returns():
+    p = np.concatenate((np.full(10, 5.0), np.full(200, 0.0), np.full(20_000, 5.0)))
+    run = ramp_limiting_battery(p, 1.0, battery(e_rated_mwh=1.0))
+    assert run.soc_pu.max() > 0.55
+    assert run.soc_pu[-1] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"soc_start_pu": 0.95, "soc_max_pu": 0.9}, "starts outside its window"),
+        ({"soc_min_pu": 0.8, "soc_max_pu": 0.3}, "window is empty"),
+    ],
+)
+def test_an_impossible_battery_is_refused(changes, message):
+    given = {"step": "battery", "p_rated_mw": 1, "e_rated_mwh": 1, "ramp_mw_per_min": 1, **changes}
+    with pytest.raises(InputError, match=message):
+        gridedge.mitigate(gridedge.connect(it_load([1, 2, 3]), {}, bus=1), [given])
+
+
+@pytest.mark.parametrize("key", ["p_rated_mw", "charge_efficiency"])
+def test_negative_values_are_refused_by_name(key):
+    given = {"step": "battery", "p_rated_mw": 1, "e_rated_mwh": 1, "ramp_mw_per_min": 1, key: -0.5}
+    with pytest.raises(InputError, match=rf"{key} cannot be used \(got -0.5\)"):
+        gridedge.mitigate(gridedge.connect(it_load([1, 2, 3]), {}, bus=1), [given])
+
+
+def test_a_dummy_workload_is_late_both_ways():
+    p = np.array([8.0, 8, 2, 2, 2, 2, 8, 8, 8, 8])
+    after = p + dummy_load(p, 1.0, floor_mw=6.0, reaction_s=2.0, most_mw=10.0)
+    assert after.tolist() == [8, 8, 2, 2, 6, 6, 10, 10, 8, 8]
+
+
+def test_a_floor_on_a_square_wave_costs_what_it_fills():
+    p = np.tile([9.0] * 7 + [1.0] * 3, 20)
+    ds = gridedge.mitigate(it_load(p), [{"step": "dummy_load", "floor_pu": 0.6, "reaction_s": 0}])
+    assert float(ds["wasted_mw"].mean()) == pytest.approx(0.3 * 5.0)
+
+
+def test_steps_act_at_their_place():
+    load = it_load([1, 2, 3])
+    metered = gridedge.connect(load, {}, bus=1)
+    b = {"step": "battery", "p_rated_mw": 1, "e_rated_mwh": 1, "ramp_mw_per_min": 1}
+    with pytest.raises(InputError, match="acts at the meter"):
+        gridedge.mitigate(load, [b])
+    with pytest.raises(InputError, match="acts on IT power"):
+        gridedge.mitigate(metered, [{"step": "dummy_load", "floor_pu": 0.5}])
+    with pytest.raises(InputError, match="Did you mean 'battery'"):
+        gridedge.mitigate(metered, [{"step": "batery"}])
+    with pytest.raises(InputError, match="does not say its nameplate"):
+        gridedge.mitigate(load.drop_attrs(), [{"step": "dummy_load", "floor_pu": 0.5}])
+
+
+def test_the_lag_is_the_exact_first_order_step():
+    x = np.concatenate((np.zeros(1), np.ones(600)))
+    y = lag(x, 0.5, tau_s=30.0)
+    np.testing.assert_allclose(y, 1 - np.exp(-0.5 * np.arange(601) / 30.0), atol=1e-12)
+
+
+def test_a_fast_swing_passes_the_conversion_losses_only():
+    spec = Facility(cooling_lag_s=600.0)
+    p = np.where(np.arange(20_000) // 100 % 2, 8.0, 4.0)
+    metered = metered_power(p, 0.01, spec, nameplate_mw=10.0)
+    swing = metered[-2000:].max() - metered[-2000:].min()
+    assert swing == pytest.approx(4.0 / 0.96, rel=2e-3)
+    steady = metered_power(np.full(5, 10.0), 1.0, spec, nameplate_mw=10.0)
+    np.testing.assert_allclose(steady, 10 * (1 / 0.96 + 0.10 + 0.06))
+
+
+def test_the_transformer_is_the_root_of_its_equation_and_the_power_factor_holds_above_it():
+    t = Transformer(sn_mva=6.3, vkr_percent=0.8, pfe_kw=7.0)
+    p2 = np.linspace(0, 5, 11)
+    p1 = high_side(p2, t, power_factor=0.97)
+    copper = 0.008 * 6.3 * (p1 / (6.3 * 0.97)) ** 2
+    np.testing.assert_allclose(p1, p2 + 0.007 + copper, rtol=1e-12)
+    facility = {"power_factor": 0.97, "transformer": t.to_dict()}
+    ds = gridedge.connect(it_load(p2), facility, bus="B")
+    s = np.hypot(ds["p_mw"], ds["q_mvar"])
+    np.testing.assert_allclose(ds["p_mw"] / s, 0.97, rtol=1e-12)
+    assert (ds["q_mvar"] > 0).all()
+    leading = gridedge.connect(it_load(p2), {"power_factor": -0.97}, bus="B")
+    assert (leading["q_mvar"] < 0).all()
+    with pytest.raises(InputError, match="overloaded"):
+        high_side(np.array([20.0]), t, power_factor=0.97)
+
+
+@pytest.mark.parametrize("power_factor", [0.0, 1.2, -1.01])
+def test_an_impossible_power_factor_is_refused(power_factor):
+    with pytest.raises(InputError, match="power_factor is not possible"):
+        gridedge.connect(it_load([1, 2]), {"power_factor": power_factor}, bus=1)
+
+
+def test_connect_refuses_what_it_cannot_carry():
+    with pytest.raises(InputError, match="negative"):
+        gridedge.connect(it_load([1, -2]), {}, bus=1)
+    with pytest.raises(InputError, match="not a number"):
+        gridedge.connect(it_load([1, np.nan]), {}, bus=1)
+    with pytest.raises(InputError, match="Did you mean 'power_factor'"):
+        gridedge.connect(it_load([1, 2]), {"powerfactor": 0.9}, bus=1)
+    members = gridedge.generate("h100-training", duration_s=2, dt_s=1, members=2)
+    with pytest.raises(InputError, match="choose one member"):
+        gridedge.connect(members, {}, bus=1)
