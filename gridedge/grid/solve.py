@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gridedge import schema
 from gridedge.errors import RunError, bad, nearest
 from gridedge.grid.engines import reference
+from gridedge.grid.engines.start import Start
 from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
 from gridedge.grid.results import Readout, readout
 
@@ -87,10 +88,10 @@ def solve(
             raise RunError("The net does not converge any more once the site's load element is added.")
 
     out = readout(own)
-    order = _order(moving, time.size)
+    start = Start(_total_mw(moving, time.size))
     keep: _Series | _Reduced = _Series(time.size, out) if reduce is None else _Reduced(tuple(reduce), out)
     converged = np.zeros(time.size, dtype=bool)
-    for states, v, solved in reference.solve_states(own, moving, order, on_progress):
+    for states, v, solved in reference.solve_states(own, moving, start, on_progress):
         converged[states] = solved
         keep.add(states, v, solved)
     if not converged.any():
@@ -119,13 +120,13 @@ def _time(injections: xr.Dataset | None, background: Background) -> tuple[NDArra
     return source["time"].values.astype(float), schema.clock(source)
 
 
-def _order(moving: list[reference.Moving], steps: int) -> NDArray[np.intp]:
-    """Order the states by total power: neighbours then need one iteration less."""
+def _total_mw(moving: list[reference.Moving], steps: int) -> NDArray[np.float64]:
+    """Return the power that moves in each state, consumption positive."""
     total = np.zeros(steps)
     for m in moving:
         if m.column == "p_mw":
-            total += m.values.sum(axis=1) * (1.0 if m.table == "load" else -1.0)
-    return np.argsort(total, kind="stable").astype(np.intp)
+            total += m.values.sum(axis=1) * (1.0 if m.table in {"load", "storage"} else -1.0)
+    return total
 
 
 class _Series:

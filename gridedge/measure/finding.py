@@ -50,6 +50,11 @@ class Finding:
     source: str = ""
 
     @property
+    def own(self) -> bool:
+        """Whether the study itself asks for it; other rules are shown beside and decide nothing."""
+        return self.status in {"", "chosen"}
+
+    @property
     def margin(self) -> float | None:
         """Limit minus measured value; negative when an upper limit is broken."""
         return None if self.measured is None else self.limit - self.measured

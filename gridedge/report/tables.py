@@ -15,13 +15,14 @@ from gridedge.spec import Assumption, Mark
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """What one strategy comes to: the overall verdict, how many of each, and what failed."""
+    """What one strategy comes to by the study's own requirements, and what other rules say beside them."""
 
     strategy: str
     overall: Verdict
     counts: dict[str, int]
     failed: list[str]
     open: list[str]
+    beside: str
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,14 @@ def verdict_rows(result: StudyResult) -> list[VerdictRow]:
     """Return a row per strategy: its overall verdict and what it hangs on."""
     rows = []
     for label in strategies(result):
-        findings = result.findings.get(label, [])
+        everything = result.findings.get(label, [])
+        findings = [f for f in everything if f.own]
         seen = Counter(finding.verdict for finding in findings)
         counts = {verdict: seen[verdict] for verdict in get_args(Verdict)}
         failed = _names(findings, "fail")
-        rows.append(VerdictRow(label, overall(findings), counts, failed, _names(findings, "cannot tell")))
+        beside = Counter(f.verdict for f in everything if not f.own)
+        others = ", ".join(f"{beside[verdict]} {verdict}" for verdict in get_args(Verdict) if beside[verdict])
+        rows.append(VerdictRow(label, overall(findings), counts, failed, _names(findings, "cannot tell"), others))
     return rows
 
 

@@ -138,6 +138,11 @@ def high_side(p_mw: Float, transformer: Transformer, *, power_factor: float) -> 
     return np.asarray(2.0 * wanted / (1.0 + np.sqrt(inside)))
 
 
+def tan_phi(power_factor: float) -> float:
+    """Return reactive over active power at a power factor, negative where it leads."""
+    return float(np.tan(np.arccos(abs(power_factor))) * np.sign(power_factor))
+
+
 def connect(
     load: xr.Dataset, facility: Facility | Mapping[str, Any], *, bus: int | str | None = None, site: str = "site"
 ) -> xr.Dataset:
@@ -179,11 +184,11 @@ def connect(
     p = metered_power(p_it, schema.clock(load), spec, nameplate_mw=float(load.attrs["nameplate_mw"]))
     if spec.transformer is not None:
         p = high_side(p, spec.transformer, power_factor=spec.power_factor)
-    q = p * np.tan(np.arccos(abs(spec.power_factor))) * np.sign(spec.power_factor)
+    q = p * tan_phi(spec.power_factor)
     out = xr.Dataset(
         {"p_mw": (("time", "site"), p[:, None]), "q_mvar": (("time", "site"), q[:, None]), "p_it_mw": ("time", p_it)},
         coords={"time": load["time"].values, "site": [site]},
-        attrs={**load.attrs, "power": "at the meter"},
+        attrs={**load.attrs, "power": "at the meter", "power_factor": spec.power_factor},
     )
     if bus is not None:
         out = out.assign_coords(bus=("site", np.asarray([bus], dtype=object if isinstance(bus, str) else int)))

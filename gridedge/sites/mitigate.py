@@ -11,6 +11,7 @@ from pydantic import Field
 
 from gridedge import schema
 from gridedge.errors import bad, nearest
+from gridedge.sites.facility import tan_phi
 from gridedge.sites.smoothing import DummyLoad, dummy_load
 from gridedge.sites.storage import Battery, ramp_limiting_battery
 from gridedge.spec import build
@@ -36,7 +37,8 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     Dataset
         The load with ``p_mw`` after, ``p_before_mw``, and what was ``wasted_mw``, ``lost_mw``, ``delayed_mw``
         and ``stored_mw`` at each step; ``soc_pu(storage, ...)`` at the end of each step for every storage.
-        The books close: before - delayed + wasted + lost + stored = after.
+        The books close: before - delayed + wasted + lost + stored = after.  Where a battery holds the power factor,
+        ``q_mvar`` follows ``p_mw``, and ``attrs["storage_inverter_mva"]`` is the rating that takes.
 
     Raises
     ------
@@ -50,8 +52,10 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     now = p.values.astype(float)
     books = {name: np.zeros_like(now) for name in _BOOKS}
     charge: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
+    taken: list[DummyLoad | Battery] = []
     for number, given in enumerate(steps):
         step = _step(given)
+        taken.append(step)
         _check_place(step, load)
         if isinstance(step, DummyLoad):
             nameplate_mw = _nameplate_mw(load)
@@ -74,8 +78,8 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
         out["soc_pu"] = (("storage", *p.dims), np.stack(list(charge.values())))
         out["soc_pu"] = out["soc_pu"].transpose("storage", *order)
         out = out.assign_coords(storage=list(charge))
-    if "q_mvar" in load:
-        out.attrs["reactive_power"] = "as before the steps: storage works at unity power factor"
+    if any(isinstance(s, Battery) and s.holds_power_factor for s in taken):
+        _hold_power_factor(out, load)
     return schema.describe(out)
 
 
@@ -101,6 +105,16 @@ def _check_place(step: DummyLoad | Battery, load: xr.Dataset) -> None:
             f"place: {step.place}",
             "Do it before connect.",
         )
+
+
+def _hold_power_factor(out: xr.Dataset, load: xr.Dataset) -> None:
+    """Let the storage's inverter supply what keeps the power factor at the meter, and say how large it must be."""
+    if "power_factor" not in load.attrs or "q_mvar" not in load:
+        cure = "Make it with gridedge.connect(...), or set holds_power_factor: false for the battery."
+        raise bad("the load does not say its power factor", "", cure)
+    out["q_mvar"] = out["p_mw"] * tan_phi(float(load.attrs["power_factor"]))
+    apparent = np.hypot(out["p_mw"] - load["p_mw"], out["q_mvar"] - load["q_mvar"])
+    out.attrs["storage_inverter_mva"] = float(apparent.max())
 
 
 def _nameplate_mw(load: xr.Dataset) -> float:

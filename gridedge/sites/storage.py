@@ -28,6 +28,10 @@ class Battery(Spec):
     """Energy between empty and full. [MWh]"""
     ramp_mw_per_min: float = Field(gt=0)
     """Largest change of the metered power. [MW/min]"""
+    holds_power_factor: bool = quantity(
+        True, mark="assumed", source="inverters of battery plants control reactive power"
+    )
+    """Whether its inverter keeps the power factor at the meter; else reactive power stays as without it."""
     smooth_s: float = quantity(
         60.0, mark="assumed", source="several iterations long, so that their mean is followed", gt=0
     )

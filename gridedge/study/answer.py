@@ -35,7 +35,7 @@ def summary_row(data: Mapping[str, xr.Dataset], dt_s: float) -> dict[str, float]
     windows = [data["window_peak"], data["window_lightest"]]
     grids = [season, *windows]
     losses = mean["pl_mw"].values.sum(axis=1)
-    row = {
+    return {
         "p_max_mw": float(p.max()),
         "p_mean_mw": float(p.mean()),
         "p_min_mw": float(p.min()),
@@ -52,9 +52,6 @@ def summary_row(data: Mapping[str, xr.Dataset], dt_s: float) -> dict[str, float]
         "wasted_mwh": float(wave["wasted_mw"].mean()) * hours,
         "lost_mwh": float(wave["lost_mw"].mean()) * hours,
     }
-    if "soc_pu" in wave:
-        row["soc_min_pu"], row["soc_max_pu"] = float(wave["soc_pu"].min()), float(wave["soc_pu"].max())
-    return row
 
 
 def _exact_change(p: np.ndarray, dt_s: float, window_s: float) -> float:
@@ -80,8 +77,8 @@ def sentences(findings: Mapping[str, Sequence[Finding]], summary: Mapping[str, M
     """Return the verdict of each strategy, and what it costs, in words."""
     lines = []
     for label, found in findings.items():
-        broken = list({f.name: f for f in reversed(found) if f.verdict == "fail"}.values())[::-1]
-        unsure = [f for f in found if f.verdict == "cannot tell" and f.status == "chosen"]
+        broken = list({f.name: f for f in reversed(found) if f.own and f.verdict == "fail"}.values())[::-1]
+        unsure = [f for f in found if f.verdict == "cannot tell" and f.own]
         row = summary[label]
         if broken:
             what = "; ".join(f"{f.name} {_value(f)} against {f.limit:.4g} {f.unit}" for f in broken[:4])

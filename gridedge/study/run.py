@@ -26,13 +26,17 @@ from gridedge.study import answer, store
 from gridedge.study.campus import Campus, build_campus
 from gridedge.study.model import StudySpec, load_study
 from gridedge.study.result import Result
-from gridedge.study.tasks import FlowTask, solve_all
+from gridedge.study.tasks import FlowTask, feeder_of, solve_all
 
 _PARTS = ("season", "season_mean", "window_peak", "window_lightest")
 _VERSIONS = ("gridedge", "pandapower", "numpy", "scipy", "pandas", "xarray")
 _LOWER_BOUND = (
     "Sources are held at their set-point on the waveform's clock, so the voltage swings of the windows are a lower "
     "bound; each sample of a window is a quasi-steady power flow."
+)
+_SEASON = (
+    "Over the season the site stands at the highest power of its measured stretch for voltages and loadings, and at "
+    "its mean for losses; taps are held."
 )
 
 
@@ -97,10 +101,10 @@ def _solve(
     began: float,
 ) -> Result:
     from gridedge.grid.condition import condition, has_real_ratings
-    from gridedge.grid.feeders import find_bus, load_feeder
+    from gridedge.grid.feeders import find_bus
 
     where = _feeder_path(spec.feeder, base)
-    feeder = load_feeder(where, reference_bus=spec.reference_bus)
+    feeder = feeder_of(where, spec.reference_bus)
     bus, bus_name = find_bus(feeder.net, spec.site.bus)
     campus = build_campus(spec, base, bus)
     season_s, shape = _season(spec)
@@ -115,7 +119,13 @@ def _solve(
         findings[label] = _findings(spec, campus, parts, wave, rated, flows["", "without site"])
         rows[label] = answer.summary_row({**parts, "waveform": wave}, spec.waveform.dt_s)
         data[label] = xr.DataTree.from_dict(parts)
-    notes = [*feeder.notes, *condition(feeder.net), *campus.notes, _LOWER_BOUND]
+    inverters = [
+        f"{label}: the storage's inverter needs {wave.attrs['storage_inverter_mva']:.3g} MVA to give its power and to "
+        "keep the power factor at the meter."
+        for label, wave in campus.strategies.items()
+        if "storage_inverter_mva" in wave.attrs
+    ]
+    notes = [*feeder.notes, *condition(feeder.net), *campus.notes, *inverters, _LOWER_BOUND, _SEASON]
     summary = pd.DataFrame.from_dict(rows, orient="index")
     return Result(
         title=spec.title,
@@ -300,7 +310,22 @@ def _picture(net: Any, result: xr.Dataset, bus: int) -> Any:
         branch=labels,
         branch_xy=None if courses is None else _courses(net, labels, courses),
         site_bus=bus,
+        branch_bus=_ends(net, result),
     )
+
+
+_END_COLUMNS = {
+    "line": ("from_bus", "to_bus"),
+    "trafo": ("hv_bus", "lv_bus"),
+    "trafo3w": ("hv_bus", "mv_bus"),
+    "impedance": ("from_bus", "to_bus"),
+}
+
+
+def _ends(net: Any, result: xr.Dataset) -> np.ndarray:
+    """Return the buses between which each branch is drawn, shape (branch, 2)."""
+    pairs = zip(result["element"].values, result["index"].values, strict=True)
+    return np.array([[net[e].at[i, column] for column in _END_COLUMNS[e]] for e, i in pairs], dtype=np.int64)
 
 
 def _courses(net: Any, labels: list[str], lines: list[np.ndarray]) -> list[np.ndarray]:

@@ -52,10 +52,11 @@ class FlowTask:
 
 
 @functools.lru_cache(maxsize=1)
-def _net(feeder: str, reference_bus: int | str | None) -> Any:
+def feeder_of(feeder: str, reference_bus: int | str | None) -> Any:
+    """Return a study's feeder, loaded once in each process; its net must not be changed."""
     from gridedge.grid.feeders import load_feeder
 
-    return load_feeder(feeder, reference_bus=reference_bus).net
+    return load_feeder(feeder, reference_bus=reference_bus)
 
 
 def solve_task(task: FlowTask) -> xr.Dataset:
@@ -63,7 +64,7 @@ def solve_task(task: FlowTask) -> xr.Dataset:
     from gridedge.grid.inject import scaled_loads
     from gridedge.grid.solve import solve
 
-    net = _net(task.feeder, task.reference_bus)
+    net = feeder_of(task.feeder, task.reference_bus).net
     background = scaled_loads(net, task.shape, task.shape_time_s)
     background.attrs["dt_s"] = task.shape_step_s
     try:

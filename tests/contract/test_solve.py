@@ -54,7 +54,9 @@ def equal_to_runpp(result, step, net):
         if len(net[table]):
             here = at["element"].values == table
             res = net[f"res_{table}"]
-            np.testing.assert_allclose(at["loading_percent"][here], res.loading_percent, rtol=1e-9, atol=LOADING_PERCENT)
+            np.testing.assert_allclose(
+                at["loading_percent"][here], res.loading_percent, rtol=1e-9, atol=LOADING_PERCENT
+            )
             np.testing.assert_allclose(at["pl_mw"][here], res.pl_mw, rtol=1e-7, atol=1e-7)
     if len(net.impedance):
         here = at["element"].values == "impedance"

@@ -18,7 +18,16 @@ def gridedge(capsys, monkeypatch, *words):
     return int(stopped.value.code or 0), out, err
 
 
-SMALL = ("--workers", 1, "--set", "waveform.window_s=0.5", "--set", "waveform.run_in_s=60", "--set", "waveform.measure_s=100")
+SMALL = (
+    "--workers",
+    1,
+    "--set",
+    "waveform.window_s=0.5",
+    "--set",
+    "waveform.run_in_s=60",
+    "--set",
+    "waveform.measure_s=100",
+)
 
 
 def small_study(tmp_path, text=None, **replace):

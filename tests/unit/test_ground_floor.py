@@ -110,7 +110,9 @@ def test_a_dataset_is_described_and_checked():
 
 
 def test_yaml_says_where_and_reports_everything_together():
-    text = "step: battery\np_rated_mw: 1\np_rated_mw: 2\ne_rated_mwh: nought\ncharge_efficency: 0.9\nramp_mw_per_min: -1\n"
+    text = (
+        "step: battery\np_rated_mw: 1\np_rated_mw: 2\ne_rated_mwh: nought\ncharge_efficency: 0.9\nramp_mw_per_min: -1\n"
+    )
     with pytest.raises(InputError) as caught:
         build(Battery, yamlfile.parse(text, "b.yaml"))
     lines = str(caught.value).splitlines()

@@ -131,7 +131,9 @@ def by_name(findings):
 
 
 def test_limits_name_the_worst_place_and_time():
-    found = by_name(check_limits(flow([[1, 1.0], [0.94, 1.02]], [[50, 60], [101, 99]]), LIMITS, ratings_known=True, where="w"))
+    found = by_name(
+        check_limits(flow([[1, 1.0], [0.94, 1.02]], [[50, 60], [101, 99]]), LIMITS, ratings_known=True, where="w")
+    )
     low = found["lowest voltage"]
     assert (low.verdict, low.measured, low.where, low.when_s) == ("fail", 0.94, "w, bus 3 (A)", 1.0)
     assert found["highest voltage"].verdict == "pass"
@@ -142,14 +144,18 @@ def test_limits_name_the_worst_place_and_time():
 def test_what_the_feeder_breaks_alone_is_told_apart():
     no_worse = LIMITS.model_copy(update={"existing": "no_worse"})
     base = flow([[0.94, 1.06]], [[120, 60]])
-    same = by_name(check_limits(flow([[0.9397, 1.06]], [[120.05, 60]]), no_worse, ratings_known=True, where="w", base=base))
+    same = by_name(
+        check_limits(flow([[0.9397, 1.06]], [[120.05, 60]]), no_worse, ratings_known=True, where="w", base=base)
+    )
     assert {f.verdict for f in same.values()} == {"pass"}
     assert "without the site already" in same["highest line loading"].note
     worse = by_name(check_limits(flow([[0.93, 1.06]], [[121, 60]]), no_worse, ratings_known=True, where="w", base=base))
     assert worse["lowest voltage"].verdict == "fail"
     assert worse["highest line loading"].verdict == "fail"
     assert worse["highest voltage"].verdict == "pass"
-    absolute = by_name(check_limits(flow([[0.94, 1.06]], [[120, 60]]), LIMITS, ratings_known=True, where="w", base=base))
+    absolute = by_name(
+        check_limits(flow([[0.94, 1.06]], [[120, 60]]), LIMITS, ratings_known=True, where="w", base=base)
+    )
     assert absolute["highest voltage"].verdict == "fail"
 
 

@@ -14,7 +14,14 @@ LOSSLESS = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0, "soc_min_pu":
 
 
 def battery(**changes):
-    values = {"step": "battery", "p_rated_mw": 100.0, "e_rated_mwh": 1000.0, "ramp_mw_per_min": 1e9, **LOSSLESS, **changes}
+    values = {
+        "step": "battery",
+        "p_rated_mw": 100.0,
+        "e_rated_mwh": 1000.0,
+        "ramp_mw_per_min": 1e9,
+        **LOSSLESS,
+        **changes,
+    }
     return Battery(**values)
 
 
@@ -159,3 +166,16 @@ def test_connect_refuses_what_it_cannot_carry():
     members = gridedge.generate("h100-training", duration_s=2, dt_s=1, members=2)
     with pytest.raises(InputError, match="choose one member"):
         gridedge.connect(members, {}, bus=1)
+
+
+def test_a_battery_keeps_the_power_factor_unless_told_not_to():
+    metered = gridedge.connect(it_load(np.tile([8.0, 2.0], 300)), {"power_factor": 0.95}, bus=1)
+    b = {"step": "battery", "p_rated_mw": 10, "e_rated_mwh": 10, "ramp_mw_per_min": 1}
+    held = gridedge.mitigate(metered, [b])
+    np.testing.assert_allclose(held["p_mw"] / np.hypot(held["p_mw"], held["q_mvar"]), 0.95, rtol=1e-12)
+    apparent = np.hypot(held["p_mw"] - metered["p_mw"], held["q_mvar"] - metered["q_mvar"])
+    assert held.attrs["storage_inverter_mva"] == pytest.approx(float(apparent.max()))
+    left = gridedge.mitigate(metered, [{**b, "holds_power_factor": False}])
+    np.testing.assert_array_equal(left["q_mvar"], metered["q_mvar"])
+    with pytest.raises(InputError, match="does not say its power factor"):
+        gridedge.mitigate(metered.drop_attrs().assign_attrs(dt_s=1.0), [b])

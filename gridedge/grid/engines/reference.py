@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import RunError, bad
+from gridedge.grid.engines.start import Start
 
 Float = NDArray[np.float64]
 # In a large net rounding alone can leave more than 1e-10 MVA; pandapower's own default comes second, and still
@@ -47,7 +48,7 @@ class Moving:
 
 
 def solve_states(
-    net: Any, moving: list[Moving], order: NDArray[np.intp], on_block: Callable[[int], None] | None = None
+    net: Any, moving: list[Moving], start: Start, on_block: Callable[[int], None] | None = None
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.complex128], NDArray[np.bool_]]]:
     """Solve states one by one, and hand them on in blocks.
 
@@ -57,8 +58,8 @@ def solve_states(
         A private copy; its columns are overwritten.
     moving : list of Moving
         What changes.
-    order : ndarray, shape (state,)
-        The order to solve in; close states next to each other need fewer iterations.
+    start : Start
+        The order to solve in, and first guesses.
     on_block : callable, optional
         Told how many states are done.
 
@@ -73,31 +74,30 @@ def solve_states(
     recycle = {"bus_pq": True, "gen": any(m.table == "gen" for m in moving), "trafo": False}
     columns = {(m.table, m.column): net[m.table][m.column].to_numpy(float).copy() for m in moving}
     fresh = True
-    done = 0
-    for start in range(0, order.size, _BLOCK):
-        states = order[start : start + _BLOCK]
-        v = np.full((_rows(net), states.size), np.nan, dtype=complex)
+    done, count = 0, int(net._ppc["internal"]["Ybus"].shape[0])
+    for first in range(0, start.order.size, _BLOCK):
+        states = start.order[first : first + _BLOCK]
+        v = np.full((count, states.size), np.nan, dtype=complex)
         converged = np.zeros(states.size, dtype=bool)
         for k, state in enumerate(states):
             for m in moving:
                 values = columns[m.table, m.column]
                 values[m.rows] = m.values[state]
                 net[m.table][m.column] = values
+            guess = None
             if not fresh:
-                converged[k] = _again(net, recycle)
+                guess = start.guess(int(state))
+                converged[k] = _again(net, recycle, guess)
             if not converged[k]:  # from scratch: the last solution may be no good start
                 converged[k] = run_once(net)
                 fresh = not converged[k]
             if converged[k]:
                 v[:, k] = net._ppc["internal"]["V"]
+                start.learn(int(state), v[:, k], int(net._ppc["iterations"]), guess is not None)
         done += states.size
         if on_block is not None:
             on_block(done)
         yield states, v, converged
-
-
-def _rows(net: Any) -> int:
-    return int(net._ppc["internal"]["Ybus"].shape[0])
 
 
 def run_once(net: Any) -> bool:
@@ -132,9 +132,14 @@ def run_once(net: Any) -> bool:
     return bool(np.isfinite(net._ppc["internal"]["V"]).all())
 
 
-def _again(net: Any, recycle: dict[str, bool]) -> bool:
+def _again(net: Any, recycle: dict[str, bool], guess: NDArray[np.complex128] | None) -> bool:
     import pandapower as pp
+    from pandapower.pypower.idx_bus import VA, VM
 
+    if guess is not None:
+        for bus in (net._ppc["bus"], net._ppc["internal"]["bus"]):
+            bus[: guess.size, VM] = np.abs(guess)
+            bus[: guess.size, VA] = np.degrees(np.angle(guess))
     try:
         with np.errstate(all="ignore"):
             pp.runpp(net, recycle=recycle)

@@ -1,0 +1,132 @@
+"""The default study, as the README's first line runs it: numbers, files, and the page in a browser."""
+
+import copy
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from browser import check_report
+
+import gridedge
+
+STRATEGIES = ["no mitigation", "dummy workload", "battery"]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    out = tmp_path_factory.mktemp("default") / "out"
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        return gridedge.run("default", out=out, executor=pool)
+
+
+def findings(result, strategy):
+    return {f.name: f for f in result.findings[strategy] if f.status == "chosen"}
+
+
+def test_the_site_is_what_the_study_asks_for(result):
+    facts = dict(result.facts)
+    assert facts["Connection"] == "bus index 118, named 'Bus 73', 20 kV"
+    assert 4.98 < float(facts["Highest power at the meter, no mitigation"].split()[0]) <= 5.0
+    assert "MW" in facts["Nameplate power"]
+    assert "MW" in facts["Highest IT power, no mitigation"]
+    assert "lagging" in facts["Power factor at the meter"]
+
+
+def test_the_requirement_fails_without_mitigation_and_holds_with_the_battery(result):
+    bare, battery = findings(result, "no mitigation"), findings(result, "battery")
+    assert bare["change in 5 s"].verdict == "fail"
+    assert bare["ramp"].verdict == "fail"
+    assert {f.verdict for f in battery.values()} == {"pass"}
+    dummy = findings(result, "dummy workload")
+    assert dummy["change in 5 s"].measured == pytest.approx(result.summary.at["dummy workload", "change_5s_mw"])
+    assert result.answer[2].startswith("battery: meets the study's limits and requirements.")
+
+
+def test_operators_rules_do_not_apply_to_five_megawatts_where_their_threshold_is_known(result):
+    for strategy in STRATEGIES:
+        rules = {f.name: f for f in result.findings[strategy] if f.status != "chosen"}
+        for name in ("ERCOT 10 MW in 5 s", "IESO ramp", "IESO 5 MW in 15 s"):
+            assert rules[name].verdict == "not applicable"
+
+
+def test_the_bus_carries_it_within_all_ratings_and_above_0_95(result):
+    season = result.data["no mitigation"]["season"].dataset
+    assert bool(season["converged"].all())
+    assert float(season["loading_percent"].max()) < 100
+    assert float(season["vm_pu"].min()) > 0.95
+
+
+def test_base_loadings_are_the_published_ones(result):
+    """The two 25 MVA transformers are at 71 and 85 % at the peak."""
+    base = result.base
+    trafo = base["loading_percent"].isel(branch=base["element"].values == "trafo").max("time").values
+    assert np.sort(trafo) == pytest.approx([71, 85.5], abs=0.5)
+
+
+def test_ten_sampled_steps_equal_a_plain_runpp_loop(result, oberrhein):
+    import pandapower as pp
+
+    rng = np.random.default_rng(0)
+    shape = result.base  # its hours say how the loads stand
+    from gridedge.study.model import load_study
+
+    spec, _ = load_study("default")
+    factor = spec.background.shape.factor(96)
+    samples = [("season", int(k), factor[k]) for k in rng.integers(0, 96, 4)]
+    samples += [("window_peak", int(k), factor.max()) for k in rng.integers(0, 700, 3)]
+    samples += [("window_lightest", int(k), factor.min()) for k in rng.integers(0, 700, 3)]
+    assert shape.sizes["time"] == 96
+    for number, (part, step, scale) in enumerate(samples):
+        ours = result.data[STRATEGIES[number % 3]][part].dataset.isel(time=step)
+        net = copy.deepcopy(oberrhein)
+        net.load["p_mw"] *= scale
+        net.load["q_mvar"] *= scale
+        pp.create_load(net, 118, float(ours["p_site_mw"][0]), float(ours["q_site_mvar"][0]))
+        pp.runpp(net, tolerance_mva=1e-10)
+        np.testing.assert_allclose(ours["vm_pu"], net.res_bus.vm_pu, rtol=0, atol=1e-8)
+        for table in ("line", "trafo"):
+            here = ours["element"].values == table
+            loading = net[f"res_{table}"].loading_percent
+            np.testing.assert_allclose(ours["loading_percent"][here], loading, rtol=0, atol=1e-3)
+
+
+def test_the_books_of_every_strategy_close(result):
+    for strategy in STRATEGIES:
+        wave = result.data[strategy]["waveform"].dataset
+        before, after = wave["p_it_before_mw"].values, wave["p_it_mw"].values
+        it_waste = after - before
+        if strategy == "dummy workload":
+            np.testing.assert_allclose(it_waste, wave["wasted_mw"].values, atol=1e-9)
+            assert it_waste.min() >= -1e-12
+        else:
+            np.testing.assert_allclose(it_waste, 0, atol=1e-12)
+        if strategy == "battery":
+            left = wave["p_before_mw"] + wave["lost_mw"] + wave["stored_mw"]
+            np.testing.assert_allclose(left, wave["p_mw"], atol=1e-9)
+
+
+def test_every_file_is_read_back(result):
+    out = result.out
+    for name in ("no-mitigation", "dummy-workload", "battery"):
+        tree = xr.open_datatree(out / f"{name}.nc", engine="h5netcdf")
+        assert {"waveform", "season", "season_mean", "window_peak", "window_lightest"} == set(tree.children)
+        assert tree["waveform"].sizes["time"] == 12_000
+        assert tree["window_peak"].sizes["time"] == 700
+        assert tree["season"]["vm_pu"].attrs["units"] == "pu"
+        tree.close()
+    table = pd.read_csv(out / "summary.csv", index_col="strategy")
+    pd.testing.assert_frame_equal(table, result.summary, check_names=False, rtol=1e-9)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["power_flows"] == 96 + 3 * (2 * 96 + 2 * 700)
+    assert manifest["power_flows_not_converged"] == 0
+    assert manifest["engine"] == "reference"
+    assert manifest["versions"]["python"] == sys.version.split()[0]
+
+
+def test_the_page_opens_offline_with_its_verdicts_and_every_plot(result):
+    check_report(result.out / "report.html", STRATEGIES)
