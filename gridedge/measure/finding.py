@@ -34,6 +34,8 @@ class Finding:
         Why the verdict is what it is, where the numbers alone do not say it.
     authority, status, source : str
         Who asks for it, in force / proposed / study's own, and the document with its date.
+    decides : bool
+        Whether it counts in the verdict of a study, or is shown beside it.
     """
 
     name: str
@@ -48,11 +50,7 @@ class Finding:
     authority: str = ""
     status: str = ""
     source: str = ""
-
-    @property
-    def own(self) -> bool:
-        """Whether the study itself asks for it; other rules are shown beside and decide nothing."""
-        return self.status in {"", "chosen"}
+    decides: bool = True
 
     @property
     def margin(self) -> float | None:

@@ -85,11 +85,11 @@ def verdict_rows(result: StudyResult) -> list[VerdictRow]:
     rows = []
     for label in strategies(result):
         everything = result.findings.get(label, [])
-        findings = [f for f in everything if f.own]
+        findings = [f for f in everything if f.decides]
         seen = Counter(finding.verdict for finding in findings)
         counts = {verdict: seen[verdict] for verdict in get_args(Verdict)}
         failed = _names(findings, "fail")
-        beside = Counter(f.verdict for f in everything if not f.own)
+        beside = Counter(f.verdict for f in everything if not f.decides)
         others = ", ".join(f"{beside[verdict]} {verdict}" for verdict in get_args(Verdict) if beside[verdict])
         rows.append(VerdictRow(label, overall(findings), counts, failed, _names(findings, "cannot tell"), others))
     return rows

@@ -77,8 +77,8 @@ def sentences(findings: Mapping[str, Sequence[Finding]], summary: Mapping[str, M
     """Return the verdict of each strategy, and what it costs, in words."""
     lines = []
     for label, found in findings.items():
-        broken = list({f.name: f for f in reversed(found) if f.own and f.verdict == "fail"}.values())[::-1]
-        unsure = [f for f in found if f.verdict == "cannot tell" and f.own]
+        broken = list({f.name: f for f in reversed(found) if f.decides and f.verdict == "fail"}.values())[::-1]
+        unsure = [f for f in found if f.verdict == "cannot tell" and f.decides]
         row = summary[label]
         if broken:
             what = "; ".join(f"{f.name} {_value(f)} against {f.limit:.4g} {f.unit}" for f in broken[:4])

@@ -212,7 +212,7 @@ def _findings(
         own = base.isel(time=hour)
         found += check_limits(parts[part], spec.limits, ratings_known=rated, where=words, base=own)
     if spec.rulebook is not None:
-        found += check(metered, spec.rulebook)
+        found += [replace(f, decides=False) for f in check(metered, spec.rulebook)]
     return found
 
 
