@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import bad, nearest
-from gridedge.grid.engines.reference import Moving
+from gridedge.grid.engines.moving import Moving
 from gridedge.grid.feeders import find_bus, load_feeder
 from gridedge.timebase import hold
 

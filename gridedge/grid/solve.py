@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from gridedge import schema
 from gridedge.errors import RunError, bad, nearest
 from gridedge.grid.engines import reference
-from gridedge.grid.engines.start import Start
+from gridedge.grid.engines.choose import Engine, check_name, choose, held_out, judge
+from gridedge.grid.engines.moving import Moving
 from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
-from gridedge.grid.results import Readout, readout
+from gridedge.grid.results import Readout
 
-Engine = Literal["auto", "reference", "batch", "surface"]
-_ENGINES = ("auto", "reference", "batch", "surface")
 _REDUCTIONS = ("min", "max", "mean")
 _LATER = ("beyond",)
 _QUANTITIES = (("vm_pu", "bus"), ("va_degree", "bus"), ("loading_percent", "branch"), ("pl_mw", "branch"))
@@ -45,8 +44,11 @@ def solve(
     background : Dataset or dict of Datasets, optional
         Series for the net's own elements, ``{"load": ds}`` with ``p_mw(time, load)`` labelled by the
         net's index.  A coarser clock is held from its labels on.
-    engine : {"auto", "reference"}
-        ``reference`` is ``runpp`` at 1e-10 MVA.  ``batch`` and ``surface`` are refused by name.
+    engine : {"auto", "reference", "batch"}
+        ``reference`` is ``runpp`` at 1e-10 MVA, step by step; ``batch`` solves all steps side by side.  ``auto``
+        takes ``batch`` for many steps on a net that it covers.  ``attrs`` say which engine ran and why, and
+        ``error_vm_pu`` is its largest difference from ``runpp`` at the lightest, heaviest, first and middle step.
+        ``surface`` is refused by name.
     reduce : sequence of {"min", "max", "mean"}, optional
         Keep only these over time, without holding the series.
     tol_vm_pu : float
@@ -68,10 +70,7 @@ def solve(
     RunError
         If the net does not converge even as it stands, or no step converges.
     """
-    if engine not in _ENGINES:
-        raise bad("unknown engine", engine, nearest(engine, _ENGINES))
-    if engine in {"batch", "surface"}:
-        raise bad("this engine is not in this version", engine, 'Use engine="reference" or "auto".')
+    check_name(engine)
     if not tol_vm_pu > 0:
         raise bad("tol_vm_pu must be positive", tol_vm_pu, "Give tol_vm_pu=1e-6.")
     _check_reductions(reduce)
@@ -83,20 +82,26 @@ def solve(
         rows = add_sites(own, injections)
         for column in ("p_mw", "q_mvar"):
             values = injections[column].transpose("time", "site").values.astype(float)
-            moving.append(reference.Moving("load", column, rows, values))
+            moving.append(Moving("load", column, rows, values))
         if not reference.run_once(own):  # with the sites at zero, so that the model is there to be recycled
             raise RunError("The net does not converge any more once the site's load element is added.")
 
-    out = readout(own)
-    start = Start(_total_mw(moving, time.size))
-    keep: _Series | _Reduced = _Series(time.size, out) if reduce is None else _Reduced(tuple(reduce), out)
+    total_mw = _total_mw(moving, time.size)
+    flow = choose(own, moving, total_mw, engine, on_progress)
+    keep: _Series | _Reduced = _Series(time.size, flow.out) if reduce is None else _Reduced(tuple(reduce), flow.out)
     converged = np.zeros(time.size, dtype=bool)
-    for states, v, solved in reference.solve_states(own, moving, start, on_progress):
+    judged = held_out(total_mw) if flow.engine != "reference" else np.empty(0, dtype=np.intp)
+    sample: dict[int, NDArray[np.complex128]] = {}
+    for states, v, solved in flow.blocks:
         converged[states] = solved
         keep.add(states, v, solved)
+        sample |= {int(states[k]): v[:, k].copy() for k in np.flatnonzero(np.isin(states, judged) & solved)}
     if not converged.any():
         raise RunError(_no_step(injections, time.size))
-    return _dataset(keep, out, own, time, converged, dt_s, injections)
+    ds = _dataset(keep, flow.out, own, time, converged, injections)
+    ds.attrs |= {"engine": flow.engine, "engine_detail": flow.detail, "engine_why": flow.why, "dt_s": dt_s}
+    ds.attrs["error_vm_pu"] = judge(own, moving, np.array(sorted(sample), dtype=np.intp), sample) if sample else 0.0
+    return ds
 
 
 def _check_reductions(reduce: Sequence[str] | None) -> None:
@@ -120,7 +125,7 @@ def _time(injections: xr.Dataset | None, background: Background) -> tuple[NDArra
     return source["time"].values.astype(float), schema.clock(source)
 
 
-def _total_mw(moving: list[reference.Moving], steps: int) -> NDArray[np.float64]:
+def _total_mw(moving: list[Moving], steps: int) -> NDArray[np.float64]:
     """Return the power that moves in each state, consumption positive."""
     total = np.zeros(steps)
     for m in moving:
@@ -184,7 +189,6 @@ def _dataset(
     net: Any,
     time: NDArray[np.float64],
     converged: NDArray[np.bool_],
-    dt_s: float,
     injections: xr.Dataset | None,
 ) -> xr.Dataset:
     ds = xr.Dataset({name: ((keep.dims, dim), keep.values[name]) for name, dim in _QUANTITIES})
@@ -200,10 +204,7 @@ def _dataset(
     if isinstance(keep, _Reduced):
         ds = ds.assign_coords(reduction=list(keep.names))
     ds.attrs = {
-        "engine": "reference",
-        "engine_detail": "pandapower runpp, Newton-Raphson, recycled model, tolerance 1e-10 MVA",
         "sources": "held at their set-point",
-        "dt_s": dt_s,
         "steps_not_converged": int((~converged).sum()),
     }
     if injections is not None:

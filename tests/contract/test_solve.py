@@ -86,11 +86,12 @@ def moved(net, seed):
     return {"load": ds}, site(bus, scale * rng.uniform(0, 1, 3), dt_s=900.0)
 
 
-def check_net(net, seed=0):
+def check_net(net, seed=0, engines=("reference", "batch")):
     background, load = moved(net, seed)
     before = copy.deepcopy(net)
-    result = gridedge.solve(net, load, background=background)
+    results = [gridedge.solve(net, load, background=background, engine=engine) for engine in engines]
     assert nets_equal(net, before)
+    assert [r.attrs["engine"] for r in results] == list(engines)
     for step in range(3):
         own = copy.deepcopy(net)
         if len(own.controller):
@@ -100,7 +101,8 @@ def check_net(net, seed=0):
         at = load.isel(time=step)
         pp.create_load(own, int(load["bus"][0]), at["p_mw"].item(), at["q_mvar"].item())
         judge(own)
-        equal_to_runpp(result, step, own)
+        for result in results:
+            equal_to_runpp(result, step, own)
 
 
 @pytest.mark.parametrize("name", sources.names("feeders"))
@@ -210,7 +212,7 @@ def test_reduce_keeps_min_max_and_mean(oberrhein):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"engine": "batch"}, "not in this version"),
+        ({"engine": "surface"}, "not in this version"),
         ({"engine": "referense"}, "Did you mean 'reference'"),
         ({"reduce": ["q0.95"]}, "not in this version"),
         ({"reduce": ["maxx"]}, "Did you mean 'max'"),

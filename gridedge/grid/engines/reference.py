@@ -10,41 +10,20 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import RunError, bad
+from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.start import Start
 
-Float = NDArray[np.float64]
 # In a large net rounding alone can leave more than 1e-10 MVA; pandapower's own default comes second, and still
 # means less than 1e-9 pu.
 _TOLERANCES_MVA = (1e-10, 1e-8)
 _BLOCK = 512
 _HAS_NUMBA = importlib.util.find_spec("numba") is not None
-
-
-@dataclass(frozen=True)
-class Moving:
-    """A column of the net that changes from state to state.
-
-    Parameters
-    ----------
-    table, column : str
-        As pandapower names them: ``load``, ``p_mw``.
-    rows : ndarray
-        Positions in the table.
-    values : ndarray, shape (state, row)
-        What to write.
-    """
-
-    table: str
-    column: str
-    rows: NDArray[np.intp]
-    values: Float
 
 
 def solve_states(
