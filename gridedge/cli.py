@@ -50,7 +50,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Put over the study, e.g. site.bus=118; may be given again."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that solve power flows.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that solve power flows.")] = 1,
 ) -> None:
     """Run a study: power flows, results and a report."""
     from gridedge.study.run import run as run_study

@@ -22,7 +22,7 @@ _HEADINGS = {
     "loading_trafo_max_percent": "Highest loading of a transformer",
     "losses_mwh": "Losses of the network",
     "ramp_mw_per_min": "Steepest ramp, |P(t+60 s) - P(t)|",
-    "wasted_mwh": "Energy wasted to smooth",
+    "wasted_mwh": "Energy wasted by dummy work (IT)",
     "wasted_mw": "Power wasted to smooth, mean",
     "lost_mwh": "Energy lost in storage",
     "delayed_mwh": "Energy delayed",

@@ -16,7 +16,7 @@ from gridedge.report.words import heading, moment, number, quantity
         ("ramp_mw_per_min", ("Steepest ramp, |P(t+60 s) - P(t)|", "MW/min")),
         ("change_5s_mw", ("Largest change within 5 s", "MW")),
         ("change_100ms_mw", ("Largest change within 100 ms", "MW")),
-        ("wasted_mwh", ("Energy wasted to smooth", "MWh")),
+        ("wasted_mwh", ("Energy wasted by dummy work (IT)", "MWh")),
         ("q_max_mvar", ("Q max", "Mvar")),
         ("shed_load_mw", ("Shed load", "MW")),
         ("cycles", ("Cycles", "")),
