@@ -66,16 +66,23 @@ def solve_states(
         )  # fmt: skip
         v = vr + 1j * vi
         converged = (iterations > 0) & np.isfinite(v).all(axis=0)
-        _rescue(net, moving, states, v, converged)
+        _rescue(net, moving, states, v, converged, np.isfinite(s).all(axis=0))
         v[:, ~converged] = np.nan
         if on_block is not None:
             on_block(int(states[-1]) + 1)
         yield states, v, converged
 
 
-def _rescue(net: Any, moving: list[Moving], states: NDArray[np.intp], v: Complex, converged: NDArray[np.bool_]) -> None:
-    """Give what did not contract to ``runpp``, in place."""
-    lost = np.flatnonzero(~converged)
+def _rescue(
+    net: Any,
+    moving: list[Moving],
+    states: NDArray[np.intp],
+    v: Complex,
+    converged: NDArray[np.bool_],
+    finite: NDArray[np.bool_],
+) -> None:
+    """Give what did not contract to ``runpp``, in place; what is no number stays unsolved."""
+    lost = np.flatnonzero(~converged & finite)
     if not lost.size:
         return
     part = [Moving(m.table, m.column, m.rows, m.values[states[lost]]) for m in moving]

@@ -96,9 +96,10 @@ def run_once(net: Any) -> bool:
     solved = False
     for tolerance_mva in _TOLERANCES_MVA:
         try:
-            pp.runpp(
-                net, tolerance_mva=tolerance_mva, calculate_voltage_angles=True, numba=_HAS_NUMBA, max_iteration=30
-            )
+            with np.errstate(all="ignore"):
+                pp.runpp(
+                    net, tolerance_mva=tolerance_mva, calculate_voltage_angles=True, numba=_HAS_NUMBA, max_iteration=30
+                )
         except LoadflowNotConverged:
             continue
         except (UserWarning, KeyError, ValueError, IndexError) as error:
