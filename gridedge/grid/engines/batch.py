@@ -66,7 +66,7 @@ def solve_states(
         )  # fmt: skip
         v = vr + 1j * vi
         converged = (iterations > 0) & np.isfinite(v).all(axis=0)
-        _rescue(net, moving, states, v, converged, np.isfinite(s).all(axis=0))
+        _rescue(net, moving, states, v, converged, np.asarray(np.isfinite(s).all(axis=0)))
         v[:, ~converged] = np.nan
         if on_block is not None:
             on_block(int(states[-1]) + 1)
