@@ -85,7 +85,8 @@ def require(ds: xr.Dataset, names: Sequence[str], *, thing: str) -> None:
             continue
         wrong = ~np.isfinite(ds[name].values)
         if wrong.any():
-            k = int(np.flatnonzero(wrong.reshape(-1, wrong.shape[-1]).any(axis=0))[0]) if wrong.ndim else 0
+            axis = ds[name].dims.index("time") if "time" in ds[name].dims else 0
+            k = int(np.flatnonzero(np.moveaxis(wrong, axis, 0).reshape(wrong.shape[axis], -1).any(axis=1))[0])
             cure = "Fill or cut the gap before the study; gridedge does not guess power."
             problems.append(
                 Problem(f"{thing}: {name} is not a number", f"{int(wrong.sum())} samples, first at step {k}", cure)
@@ -103,4 +104,7 @@ def clock(ds: xr.Dataset) -> float:
     """
     if ds.sizes["time"] == 1 and "dt_s" in ds.attrs:
         return float(ds.attrs["dt_s"])
-    return step_of(np.asarray(ds["time"].values, dtype=float))
+    dt_s = step_of(np.asarray(ds["time"].values, dtype=float))
+    said = ds.attrs.get("dt_s")
+    # Differences of large times are rounded; the attribute is not.
+    return float(said) if said is not None and abs(float(said) - dt_s) <= 1e-6 * dt_s else dt_s

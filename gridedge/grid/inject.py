@@ -20,21 +20,34 @@ Background = Mapping[str, xr.Dataset] | xr.Dataset | None
 _TABLES = ("load", "sgen", "gen", "storage")
 
 
-def private_copy(net: Any) -> Any:
-    """Return a copy of a net, given as a net, a feeder's name or a path.
+def private_copy(net: Any) -> tuple[Any, list[str]]:
+    """Return a copy of a net, given as a net, a feeder's name or a path, and what has to be said about it.
 
-    The copy carries no results and no controllers: a quasi-steady study holds taps.
+    The copy carries no controllers: a quasi-steady study holds taps.
+
+    Raises
+    ------
+    InputError
+        If the net asks for reactive limits to be enforced, which no engine here does.
     """
     import pandapower as pp
 
     own = copy.deepcopy(net) if isinstance(net, pp.pandapowerNet) else load_feeder(net).net
+    if (own.get("user_pf_options") or {}).get("enforce_q_lims"):
+        cure = "Call pandapower.set_user_pf_options(net, overwrite=True) and check generators' limits apart."
+        raise bad("the net asks for reactive limits to be enforced", "enforce_q_lims=True", cure)
+    remarks = []
     if len(own.controller):
+        remarks.append(f"{len(own.controller)} controllers of the net are not run: taps and set-points are held.")
         own.controller.drop(own.controller.index, inplace=True)
-    return own
+    return own, remarks
 
 
 def add_sites(net: Any, load: xr.Dataset) -> NDArray[np.intp]:
-    """Add one load per site to a net, in place; return their positions in ``net.load``.
+    """Add one constant-power element per site to a net, in place; return their positions in ``net.sgen``.
+
+    They are static generators of negative power: pandapower averages the voltage dependence of all loads at a bus,
+    and a load of ours would change that of its neighbours.
 
     Parameters
     ----------
@@ -45,12 +58,17 @@ def add_sites(net: Any, load: xr.Dataset) -> NDArray[np.intp]:
     """
     import pandapower as pp
 
+    first = len(net.sgen)
+    for site, index in zip(load["site"].values, _site_buses(net, load), strict=True):
+        pp.create_sgen(net, index, p_mw=0.0, q_mvar=0.0, name=str(site), scaling=1.0)
+    return np.arange(first, len(net.sgen), dtype=np.intp)
+
+
+def _site_buses(net: Any, load: xr.Dataset) -> list[int]:
+    """Return the index of each site's bus in the net."""
     check_sites(load)
-    first = len(net.load)
-    for site, bus in zip(load["site"].values, load["bus"].values, strict=True):
-        index, _ = find_bus(net, bus.item() if hasattr(bus, "item") else bus)
-        pp.create_load(net, index, p_mw=0.0, q_mvar=0.0, name=str(site), scaling=1.0)
-    return np.arange(first, len(net.load), dtype=np.intp)
+    given = [bus.item() if hasattr(bus, "item") else bus for bus in load["bus"].values]
+    return [find_bus(net, bus)[0] for bus in given]
 
 
 def check_sites(load: xr.Dataset) -> None:
@@ -63,36 +81,61 @@ def check_sites(load: xr.Dataset) -> None:
         raise bad("the site has no bus", str(load["site"].values.tolist()), "Name it: connect(..., bus=118).")
 
 
-def moving_background(net: Any, background: Background, time_s: NDArray[np.float64]) -> list[Moving]:
+def moving_background(
+    net: Any, background: Background, time_s: NDArray[np.float64], dt_s: float
+) -> tuple[list[Moving], list[str]]:
     """Turn background series into the columns that move, one row per time.
 
     Values replace the net's columns as pandapower's ``ConstControl`` would; ``scaling``
     and ``in_service`` still apply, and what is not listed keeps its value.
 
+    Returns
+    -------
+    moving : list of Moving
+        The columns that move.
+    remarks : list of str
+        What moves without effect.
+
     Raises
     ------
     InputError
-        If a table or an index is not in the net, or the series do not cover ``time_s``.
+        If a table or an index is not in the net or named twice, or the series do not cover ``time_s`` or are finer.
     """
-    moving = []
+    moving, remarks = [], []
     for table, ds in _by_table(background).items():
         if table not in _TABLES:
             raise bad("unknown background table", table, nearest(table, _TABLES))
         columns = [c for c in ("p_mw", "q_mvar") if c in ds]
         schema.require(ds, columns or ["p_mw"], thing=f"background[{table!r}]")
+        if table not in ds.coords:
+            raise bad(
+                f"background[{table!r}] has no labels", "", f"Give the coordinate `{table}`: the net's own indices."
+            )
         labels = ds[table].values
+        if len(set(labels.tolist())) != labels.size:
+            twice = [int(i) for i in labels if (labels == i).sum() > 1]
+            raise bad(f"background names a {table} twice", str(twice[:5]), "Add the series up, or drop one.")
         missing = [int(i) for i in labels if i not in net[table].index]
         if missing:
             cure = f"net.{table} has indices {net[table].index.min()} to {net[table].index.max()}."
             raise bad(f"background names a {table} that the net has not", str(missing[:5]), cure)
         rows = np.asarray(net[table].index.get_indexer(labels), dtype=np.intp)
-        held = hold(time_s, ds["time"].values.astype(float), schema.clock(ds))
+        idle = int((~net[table]["in_service"].to_numpy(bool)[rows]).sum())
+        if idle:
+            remarks.append(f"The background moves {idle} of table {table} that are out of service: without effect.")
+        step_s = schema.clock(ds)
+        if time_s.size > 1 and step_s < dt_s * (1 - 1e-6):
+            cure = "Reduce it first by a stated rule, e.g. ds.coarsen(time=n).mean()."
+            raise bad(
+                f"background[{table!r}] is finer than the step that is solved", f"{step_s:g} s < {dt_s:g} s", cure
+            )
+        held = hold(time_s, ds["time"].values.astype(float), step_s)
         for column in columns:
             if column not in net[table]:
                 raise bad(f"net.{table} has no column", column, "Give p_mw only.")
             values = ds[column].transpose("time", table).values.astype(float)
             moving.append(Moving(table, column, rows, values[held]))
-    return moving
+    return moving, remarks
 
 
 def _by_table(background: Background) -> dict[str, xr.Dataset]:
@@ -168,8 +211,18 @@ def to_pandapower(load: xr.Dataset, net: Any) -> Any:
     from pandapower.timeseries import DFData
 
     own = copy.deepcopy(net) if isinstance(net, pp.pandapowerNet) else load_feeder(net).net
-    rows = add_sites(own, load)
-    indices = own.load.index[rows]
+    buses = _site_buses(own, load)
+    zip_columns = [c for c in own.load if c.startswith(("const_z", "const_i"))]
+    for bus in buses:
+        here = own.load[own.load.bus == bus]
+        if (here[zip_columns].fillna(0) != 0).any(axis=None):
+            cure = "Connect the site at a bus of its own behind a line or transformer."
+            raise bad(
+                f"bus {bus} carries loads that depend on the voltage", "pandapower would mix them with the site", cure
+            )
+    indices = pd.Index(
+        [pp.create_load(own, b, 0.0, 0.0, name=str(n)) for b, n in zip(buses, load["site"].values, strict=True)]
+    )
     names = [str(s) for s in load["site"].values]
     frame = pd.DataFrame(
         np.hstack([load[c].transpose("time", "site").values for c in ("p_mw", "q_mvar")]),

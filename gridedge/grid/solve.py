@@ -15,6 +15,7 @@ from gridedge.grid.engines import reference
 from gridedge.grid.engines.choose import Engine, check_name, choose, held_out, judge
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
+from gridedge.grid.ratings import known_rating
 from gridedge.grid.results import Readout
 
 _REDUCTIONS = ("min", "max", "mean")
@@ -74,20 +75,22 @@ def solve(
     if not tol_vm_pu > 0:
         raise bad("tol_vm_pu must be positive", tol_vm_pu, "Give tol_vm_pu=1e-6.")
     _check_reductions(reduce)
-    own = private_copy(net)
+    own, remarks = private_copy(net)
     time, dt_s = _time(injections, background)
-    moving = moving_background(own, background, time)
+    moving, idle = moving_background(own, background, time, dt_s)
     reference.base_state(own)
     if injections is not None:
         rows = add_sites(own, injections)
         for column in ("p_mw", "q_mvar"):
             values = injections[column].transpose("time", "site").values.astype(float)
-            moving.append(Moving("load", column, rows, values))
+            moving.append(Moving("sgen", column, rows, -values))
         if not reference.run_once(own):  # with the sites at zero, so that the model is there to be recycled
             raise RunError("The net does not converge any more once the site's load element is added.")
 
     total_mw = _total_mw(moving, time.size)
     flow = choose(own, moving, total_mw, engine, on_progress)
+    if injections is not None:
+        _supplied(own, flow.out, rows)
     keep: _Series | _Reduced = _Series(time.size, flow.out) if reduce is None else _Reduced(tuple(reduce), flow.out)
     converged = np.zeros(time.size, dtype=bool)
     judged = held_out(total_mw) if flow.engine != "reference" else np.empty(0, dtype=np.intp)
@@ -100,8 +103,18 @@ def solve(
         raise RunError(_no_step(injections, time.size))
     ds = _dataset(keep, flow.out, own, time, converged, injections)
     ds.attrs |= {"engine": flow.engine, "engine_detail": flow.detail, "engine_why": flow.why, "dt_s": dt_s}
+    ds.attrs["remarks"] = remarks + idle
     ds.attrs["error_vm_pu"] = judge(own, moving, np.array(sorted(sample), dtype=np.intp), sample) if sample else 0.0
     return ds
+
+
+def _supplied(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:
+    """Raise InputError for a site at a bus that no source reaches: it would draw nothing, and nobody would see it."""
+    alive = set(out.bus_index[out.bus_row >= 0].tolist())
+    for bus, name in zip(net.sgen.bus.to_numpy()[rows], net.sgen.name.to_numpy()[rows], strict=True):
+        if int(bus) not in alive:
+            cure = "Close the switches towards it, or choose another bus."
+            raise bad(f"site {name!r} connects to a bus without supply", f"bus {bus}", cure)
 
 
 def _check_reductions(reduce: Sequence[str] | None) -> None:
@@ -200,6 +213,7 @@ def _dataset(
         branch=out.labels,
         element=("branch", out.element),
         index=("branch", out.index),
+        rating_known=("branch", _known(net, out)),
     )
     if isinstance(keep, _Reduced):
         ds = ds.assign_coords(reduction=list(keep.names))
@@ -211,6 +225,13 @@ def _dataset(
         ds["p_site_mw"] = injections["p_mw"]
         ds["q_site_mvar"] = injections["q_mvar"]
     return schema.describe(ds)
+
+
+def _known(net: Any, out: Readout) -> NDArray[np.bool_]:
+    """Return, per branch, whether its rating is one, or a placeholder."""
+    tables = dict.fromkeys(out.element)
+    parts = [known_rating(net, table) for table in tables]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
 
 
 def _no_step(injections: xr.Dataset | None, steps: int) -> str:

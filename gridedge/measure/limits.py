@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,19 +36,16 @@ class Limits(Spec):
         return self
 
 
-def check_limits(
-    result: xr.Dataset, limits: Limits, *, ratings_known: bool, where: str, base: xr.Dataset | None = None
-) -> list[Finding]:
+def check_limits(result: xr.Dataset, limits: Limits, *, where: str, base: xr.Dataset | None = None) -> list[Finding]:
     """Judge the result of a power flow.
 
     Parameters
     ----------
     result : Dataset
-        As :func:`gridedge.solve` returns it, not reduced.
+        As :func:`gridedge.solve` returns it, not reduced; where ``rating_known(branch)`` is false, the loading is
+        not judged.
     limits : Limits
         What must hold.
-    ratings_known : bool
-        False where the net carries placeholder ratings: loadings are then not judged.
     where : str
         Which result this is, for the reader.
     base : Dataset, optional
@@ -65,6 +62,8 @@ def check_limits(
         findings.append(
             _finding("power flow", "every step converges", "fail", float(lost), 0.0, "steps", where=where, note=note)
         )
+    if limits.existing == "no_worse" and base is None:
+        raise bad("no_worse needs the result without the site", "base is missing", "Give base=, or existing: absolute.")
     before = base if limits.existing == "no_worse" else None
     if limits.vm_pu is not None:
         low, high = limits.vm_pu
@@ -75,16 +74,21 @@ def check_limits(
     if limits.loading_percent is not None:
         for element in dict.fromkeys(result["element"].values.tolist()):
             wanted = _Wanted(f"highest {_WORDS.get(element, element)} loading", limits.loading_percent, "%", 0.1)
-            if not ratings_known:
-                note = "the net carries placeholder ratings, so nothing can be said about loading"
+            here = np.flatnonzero((result["element"].values == element) & result["rating_known"].values)
+            unknown = int((result["element"].values == element).sum()) - here.size
+            note = f"{unknown} without a known rating, of which nothing can be said" if unknown else ""
+            if not here.size:
                 findings.append(
                     _finding(wanted.name, wanted.words, "cannot tell", None, wanted.limit, "%", note=note, where=where)
                 )
                 continue
-            here = np.flatnonzero(result["element"].values == element)
             loading = result["loading_percent"].isel(branch=here)
             own = None if before is None else before["loading_percent"].isel(branch=here)
-            findings.append(_judge(loading, own, wanted, where, limits.source))
+            found = _judge(loading, own, wanted, where, limits.source)
+            if unknown:
+                verdict: Verdict = "cannot tell" if found.verdict == "pass" else found.verdict
+                found = replace(found, verdict=verdict, note="; ".join(n for n in (found.note, note) if n))
+            findings.append(found)
     return findings
 
 

@@ -44,8 +44,7 @@ def largest_change(p_mw: Float, dt_s: float, *, window_s: float) -> Extreme:
         cannot tell.  Where the step is no divisor of the window, the samples within it span less
         than the window, and the value is a lower bound.
     """
-    whole = window_s / dt_s
-    span = int(np.floor(whole + 1e-9))
+    span, exact = _steps_in(window_s, dt_s)
     if span < 1:
         return Extreme(np.nan, np.nan, False, f"steps of {dt_s:g} s cannot show a change within {window_s:g} s")
     if p_mw.size < span + 1:
@@ -57,7 +56,15 @@ def largest_change(p_mw: Float, dt_s: float, *, window_s: float) -> Extreme:
     lowest = minimum_filter1d(p_mw, size)[inside]
     change = highest - lowest
     k = int(np.argmax(change))
-    return Extreme(float(change[k]), k * dt_s, abs(whole - span) < 1e-6)
+    return Extreme(float(change[k]), k * dt_s, exact)
+
+
+def _steps_in(window_s: float, dt_s: float) -> tuple[int, bool]:
+    """Return how many whole steps a window holds, and whether it holds no more than these."""
+    steps = round(window_s / dt_s)
+    # A step read off a clock is known to about 1e-9 of itself, and that adds up over the window.
+    exact = abs(steps * dt_s - window_s) <= 1e-6 * dt_s * max(1, steps)
+    return (steps, True) if exact else (int(np.floor(window_s / dt_s)), False)
 
 
 def largest_ramp(p_mw: Float, dt_s: float, *, window_s: float = 60.0) -> Extreme:
@@ -77,8 +84,8 @@ def largest_ramp(p_mw: Float, dt_s: float, *, window_s: float = 60.0) -> Extreme
     Extreme
         Ramp [MW/min] and the time t [s].  A window that is no whole number of steps cannot be judged.
     """
-    steps = round(window_s / dt_s)
-    if steps < 1 or abs(steps * dt_s - window_s) > 1e-6 * dt_s:
+    steps, exact = _steps_in(window_s, dt_s)
+    if steps < 1 or not exact:
         return Extreme(np.nan, np.nan, False, f"{window_s:g} s is no whole number of steps of {dt_s:g} s")
     if p_mw.size <= steps:
         return Extreme(np.nan, np.nan, False, f"the series of {p_mw.size * dt_s:g} s is shorter than the window")

@@ -19,6 +19,7 @@ from gridedge.profiles.chance import counted_normal
 from gridedge.spec import Origin, Spec, quantity
 
 Float = NDArray[np.float64]
+_NOISE_SIGMAS = 3.0
 _PERIOD, _NOISE = 0, 1  # streams of random numbers
 
 
@@ -60,7 +61,7 @@ class TrainingProfile(Spec):
     )
     """Rise and fall of a checkpoint's dip. [s]"""
     noise_pu: float = quantity(0.0, mark="assumed", source="no noise", ge=0, le=0.2)
-    """Standard deviation of the noise at its knots. [pu of nameplate]"""
+    """Standard deviation of the noise at its knots, cut at three of them. [pu of nameplate]"""
     noise_step_s: float = quantity(0.25, mark="assumed", source="corner of the jitter seen at 2 to 4 Hz", gt=0)
     """Distance of the knots between which the noise runs straight. [s]"""
     origins: dict[str, Origin] = {}
@@ -80,6 +81,10 @@ class TrainingProfile(Spec):
         if self.communication_pu >= self.compute_pu:
             cure = "communication_pu is the lower level."
             raise bad("communication_pu is not below compute_pu", f"{self.communication_pu} pu", cure)
+        lowest = min(self.communication_pu, self.checkpoint_pu if self.checkpoint_interval_s else self.compute_pu)
+        if _NOISE_SIGMAS * self.noise_pu > lowest:
+            cure = f"The lowest level is {lowest:g} pu; keep noise_pu at a third of it or below."
+            raise bad("the noise would make the power negative", f"noise_pu {self.noise_pu:g}", cure)
         if self.checkpoint_interval_s is not None:
             if 2 * self.checkpoint_edge_s > self.checkpoint_s:
                 raise bad(
@@ -125,10 +130,11 @@ def training_power_mw(
     work = _integral(*_job(profile, end_s, seed, member), edges)
     if profile.noise_pu:
         knots = int(np.ceil(end_s / profile.noise_step_s)) + 2
-        level = profile.noise_pu * counted_normal(seed, member, _NOISE, 0, knots)
+        drawn = counted_normal(seed, member, _NOISE, 0, knots)
+        level = profile.noise_pu * np.clip(drawn, -_NOISE_SIGMAS, _NOISE_SIGMAS)
         at: Float = np.arange(knots, dtype=float) * profile.noise_step_s
         work = work + _integral(at, level, edges)
-    return np.maximum(np.diff(work) / dt_s, 0.0) * profile.nameplate_mw
+    return np.asarray(np.diff(work) / dt_s * profile.nameplate_mw)
 
 
 def _job(profile: TrainingProfile, end_s: float, seed: int, member: int) -> tuple[Float, Float]:
@@ -139,7 +145,7 @@ def _job(profile: TrainingProfile, end_s: float, seed: int, member: int) -> tupl
     pause = np.zeros(count)
     if profile.checkpoint_interval_s is not None:
         elapsed = np.cumsum(length)
-        saves = np.floor(elapsed / profile.checkpoint_interval_s)
+        saves = np.floor(elapsed / profile.checkpoint_interval_s + 1e-9)
         pause = np.where(np.diff(saves, prepend=0.0) > 0, profile.checkpoint_s, 0.0)
     start = np.concatenate(([0.0], np.cumsum(length + pause)[:-1]))
     busy = profile.compute_share * length

@@ -163,7 +163,7 @@ def connect(
     -------
     Dataset
         ``p_mw(time, site)`` and ``q_mvar(time, site)`` at the meter, consumption and lagging positive,
-        ``p_it_mw(time)``, and the coordinate ``bus(site)``.
+        ``p_it_mw(time)``, and the coordinates ``bus(site)`` and ``power_factor(site)``.
 
     Raises
     ------
@@ -187,8 +187,8 @@ def connect(
     q = p * tan_phi(spec.power_factor)
     out = xr.Dataset(
         {"p_mw": (("time", "site"), p[:, None]), "q_mvar": (("time", "site"), q[:, None]), "p_it_mw": ("time", p_it)},
-        coords={"time": load["time"].values, "site": [site]},
-        attrs={**load.attrs, "power": "at the meter", "power_factor": spec.power_factor},
+        coords={"time": load["time"].values, "site": [site], "power_factor": ("site", [spec.power_factor])},
+        attrs={**load.attrs, "power": "at the meter"},
     )
     if bus is not None:
         out = out.assign_coords(bus=("site", np.asarray([bus], dtype=object if isinstance(bus, str) else int)))

@@ -37,8 +37,10 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     Dataset
         The load with ``p_mw`` after, ``p_before_mw``, and what was ``wasted_mw``, ``lost_mw``, ``delayed_mw``
         and ``stored_mw`` at each step; ``soc_pu(storage, ...)`` at the end of each step for every storage.
-        The books close: before - delayed + wasted + lost + stored = after.  Where a battery holds the power factor,
-        ``q_mvar`` follows ``p_mw``, and ``attrs["storage_inverter_mva"]`` is the rating that takes.
+        A load that was mitigated before keeps its books.  They close:
+        before - delayed + wasted + lost + stored = after.
+        Where a battery holds the power factor, ``q_mvar`` follows ``p_mw``, and ``attrs["storage_inverter_mva"]``
+        is the rating that takes.
 
     Raises
     ------
@@ -50,8 +52,10 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     order = load["p_mw"].dims
     p = load["p_mw"].transpose(..., "time")
     now = p.values.astype(float)
-    books = {name: np.zeros_like(now) for name in _BOOKS}
-    charge: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
+    # A load that was mitigated before keeps its books: they go on.
+    books = {n: _values(load[n], p.dims) if n in load else np.zeros_like(now) for n in _BOOKS}
+    charge = {str(k): _values(load["soc_pu"].sel(storage=k), p.dims) for k in load.get("storage", np.empty(0)).data}
+    earlier = len(charge)
     taken: list[DummyLoad | Battery] = []
     for number, given in enumerate(steps):
         step = _step(given)
@@ -70,8 +74,9 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
             now = np.stack([r.p_mw for r in runs]).reshape(now.shape)
             books["lost_mw"] += np.stack([r.lost_mw for r in runs]).reshape(now.shape)
             books["stored_mw"] += np.stack([r.stored_mw for r in runs]).reshape(now.shape)
-            charge[f"{number}:{step.step}"] = np.stack([r.soc_pu for r in runs]).reshape(now.shape)
-    out = load.assign(p_mw=p.copy(data=now).transpose(*order), p_before_mw=load["p_mw"].copy())
+            charge[f"{earlier + number}:{step.step}"] = np.stack([r.soc_pu for r in runs]).reshape(now.shape)
+    bare = load.drop_dims("storage", errors="ignore")
+    out = bare.assign(p_mw=p.copy(data=now).transpose(*order), p_before_mw=load.get("p_before_mw", load["p_mw"]).copy())
     for name, values in books.items():
         out[name] = p.copy(data=values).transpose(*order)
     if charge:
@@ -81,6 +86,10 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     if any(isinstance(s, Battery) and s.holds_power_factor for s in taken):
         _hold_power_factor(out, load)
     return schema.describe(out)
+
+
+def _values(values: xr.DataArray, dims: tuple[Any, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array(values.transpose(*dims).values, dtype=float)
 
 
 def _step(given: Mapping[str, Any] | DummyLoad | Battery) -> DummyLoad | Battery:
@@ -109,10 +118,11 @@ def _check_place(step: DummyLoad | Battery, load: xr.Dataset) -> None:
 
 def _hold_power_factor(out: xr.Dataset, load: xr.Dataset) -> None:
     """Let the storage's inverter supply what keeps the power factor at the meter, and say how large it must be."""
-    if "power_factor" not in load.attrs or "q_mvar" not in load:
+    if "power_factor" not in load.coords or "q_mvar" not in load:
         cure = "Make it with gridedge.connect(...), or set holds_power_factor: false for the battery."
         raise bad("the load does not say its power factor", "", cure)
-    out["q_mvar"] = out["p_mw"] * tan_phi(float(load.attrs["power_factor"]))
+    ratio = xr.DataArray([tan_phi(float(pf)) for pf in load["power_factor"].values], dims="site")
+    out["q_mvar"] = (out["p_mw"] * ratio).transpose(*load["q_mvar"].dims)
     apparent = np.hypot(out["p_mw"] - load["p_mw"], out["q_mvar"] - load["q_mvar"])
     out.attrs["storage_inverter_mva"] = float(apparent.max())
 

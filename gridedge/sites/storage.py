@@ -96,8 +96,8 @@ def ramp_limiting_battery(p_mw: Float, dt_s: float, battery: Battery) -> Buffere
     .. math:: g_k = g_{k-1} + \mathrm{clip}\bigl(\bar p_k + (s_0 - s_{k-1}) E / \tau_r - g_{k-1},
        \pm r \Delta t\bigr)
 
-    Power and energy limits of the battery cut in last: what it cannot give, the grid sees.  It looks at
-    no sample later than ``k``.
+    The wish never turns a consumer into a source.  Power and energy limits of the battery cut in last: what it
+    cannot give, the grid sees.  It looks at no sample later than ``k``.
     """
     step_h = dt_s / 3600.0
     alpha = 1.0 - float(np.exp(-dt_s / battery.smooth_s))
@@ -115,7 +115,7 @@ def ramp_limiting_battery(p_mw: Float, dt_s: float, battery: Battery) -> Buffere
     smooth = grid = float(p_mw[0]) if p_mw.size else 0.0
     for p in p_mw.tolist():
         smooth += alpha * (p - smooth)
-        wish = smooth + (rest - energy) * pull
+        wish = max(smooth + (rest - energy) * pull, min(p, 0.0))  # it does not make the meter export
         grid += min(max(wish - grid, -slope), slope)
         b = min(max(grid - p, -rated), rated)
         stored = b * into if b > 0 else b / out

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from gridedge import schema
-from gridedge.errors import bad
+from gridedge.errors import InputError, bad
 from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.profiles.training import TrainingProfile
 from gridedge.sites.facility import connect
 from gridedge.sites.mitigate import mitigate
-from gridedge.study.model import StudySpec
+from gridedge.study.model import Site, StudySpec
 
 _NEARLY = 0.95  # share of the widest range: lets a window hold edges beside its deepest dip
 
@@ -105,16 +105,31 @@ def _servers(spec: StudySpec, base: Path) -> int:
     if size.nameplate_mw is not None:
         return _at_least_one(size.nameplate_mw * 1e3 / rated_kw, f"{size.nameplate_mw:g} MW nameplate", rated_kw)
     assert size.meter_peak_mw is not None  # Size holds exactly one
-    # Servers come whole: the largest number whose metered peak stays within the size.
+    # Servers come whole: the largest number whose metered peak stays within the size.  Without an own transformer the
+    # peak is proportional to their number; the transformer's losses only lower it.
+    bare = spec.model_copy(update={"site": _without_transformer(spec.site)})
     guess = 1000
-    peak = _peak_mw(spec, base, guess)
-    count = _at_least_one(size.meter_peak_mw / peak * guess, f"{size.meter_peak_mw:g} MW at the meter", rated_kw)
-    if spec.site.facility.transformer is not None:  # its losses grow with the square
-        while count > 1 and _peak_mw(spec, base, count) > size.meter_peak_mw:
-            count -= 1
-        while _peak_mw(spec, base, count + 1) <= size.meter_peak_mw:
-            count += 1
-    return count
+    wanted = f"{size.meter_peak_mw:g} MW at the meter"
+    most = _at_least_one(size.meter_peak_mw / _peak_mw(bare, base, guess) * guess, wanted, rated_kw)
+    if spec.site.facility.transformer is None:
+        return most
+    least = 0  # holds; most + 1 does not
+    beyond = most + 1
+    while beyond - least > 1:
+        middle = (least + beyond) // 2
+        least, beyond = (middle, beyond) if _fits(spec, base, middle, size.meter_peak_mw) else (least, middle)
+    return _at_least_one(least, wanted, rated_kw)
+
+
+def _without_transformer(site: Site) -> Site:
+    return site.model_copy(update={"facility": site.facility.model_copy(update={"transformer": None})})
+
+
+def _fits(spec: StudySpec, base: Path, servers: int, meter_peak_mw: float) -> bool:
+    try:
+        return _peak_mw(spec, base, servers) <= meter_peak_mw
+    except InputError:  # more than the transformer can pass at all
+        return False
 
 
 def _at_least_one(count: float, size: str, rated_kw: float) -> int:

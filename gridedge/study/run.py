@@ -100,7 +100,7 @@ def _solve(
     progress: Callable[[int, int], None] | None,
     began: float,
 ) -> Result:
-    from gridedge.grid.condition import condition, has_real_ratings
+    from gridedge.grid.condition import condition
     from gridedge.grid.feeders import find_bus
 
     where = _feeder_path(spec.feeder, base)
@@ -110,13 +110,12 @@ def _solve(
     season_s, shape = _season(spec)
     tasks = _tasks(spec, where, campus, season_s, shape)
     flows = solve_all(tasks, executor, progress)
-    rated = has_real_ratings(feeder.net)
 
     data, findings, rows = {}, {}, {}
     for label, wave in campus.strategies.items():
         parts = {part: flows[label, part].assign_attrs(site_bus=bus) for part in _PARTS}
         parts["waveform"] = _for_report(wave)
-        findings[label] = _findings(spec, campus, parts, wave, rated, flows["", "without site"])
+        findings[label] = _findings(spec, campus, parts, wave, flows["", "without site"])
         rows[label] = answer.summary_row({**parts, "waveform": wave}, spec.waveform.dt_s)
         data[label] = xr.DataTree.from_dict(parts)
     inverters = [
@@ -125,7 +124,8 @@ def _solve(
         for label, wave in campus.strategies.items()
         if "storage_inverter_mva" in wave.attrs
     ]
-    notes = [*feeder.notes, *condition(feeder.net), *campus.notes, *inverters, _LOWER_BOUND, _SEASON]
+    remarks = [remark for ds in flows.values() for remark in ds.attrs["remarks"]]
+    notes = [*feeder.notes, *condition(feeder.net), *campus.notes, *remarks, *inverters, _LOWER_BOUND, _SEASON]
     summary = pd.DataFrame.from_dict(rows, orient="index")
     return Result(
         title=spec.title,
@@ -172,8 +172,14 @@ def _tasks(spec: StudySpec, feeder: str, campus: Campus, season_s: np.ndarray, s
 
 
 def _held(wave: xr.Dataset, how: str, season_s: np.ndarray, step_s: float) -> xr.Dataset:
-    """Return the site's power on the season's clock: the measured stretch reduced, and held throughout."""
-    reduced = getattr(wave[["p_mw", "q_mvar"]], how)("time")
+    """Return the site's power on the season's clock: the measured stretch reduced, and held throughout.
+
+    At the highest power, reactive power is that of the same sample: its own largest value may belong to another one.
+    """
+    power = wave[["p_mw", "q_mvar"]]
+    reduced = (
+        power.mean("time") if how == "mean" else power.isel(time=int(wave["p_mw"].values[:, 0].argmax()), drop=True)
+    )
     held = reduced.expand_dims(time=season_s).transpose("time", "site")
     held.attrs = {"dt_s": step_s, "reduction": f"time: {how} over the measured stretch, held"}
     return schema.describe(held.assign_coords(bus=wave["bus"]))
@@ -197,7 +203,6 @@ def _findings(
     campus: Campus,
     parts: Mapping[str, xr.Dataset],
     wave: xr.Dataset,
-    rated: bool,
     base: xr.Dataset,
 ) -> list[Finding]:
     metered = wave[["p_mw"]].assign_attrs(size_mw=campus.p_meter_peak_mw, dt_s=spec.waveform.dt_s)
@@ -210,7 +215,7 @@ def _findings(
     }
     for part, (words, hour) in hours.items():
         own = base.isel(time=hour)
-        found += check_limits(parts[part], spec.limits, ratings_known=rated, where=words, base=own)
+        found += check_limits(parts[part], spec.limits, where=words, base=own)
     if spec.rulebook is not None:
         found += [replace(f, decides=False) for f in check(metered, spec.rulebook)]
     return found

@@ -263,3 +263,88 @@ def test_to_pandapower_runs_in_pandapowers_own_time_series(oberrhein):
     theirs = writer.output["res_bus.vm_pu"].to_numpy()
     ours = gridedge.solve(oberrhein, load)["vm_pu"].values
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=VM_PU)
+
+
+def two_sites(buses, p_mw):
+    p = np.asarray(p_mw, dtype=float)
+    coords = {"time": np.arange(len(p), dtype=float), "site": ["a", "b"], "bus": ("site", buses)}
+    return xr.Dataset({"p_mw": (("time", "site"), p), "q_mvar": (("time", "site"), 0.3 * p)}, coords)
+
+
+@pytest.mark.parametrize("engine", ["reference", "batch"])
+def test_states_of_equal_total_and_different_places_keep_the_upper_root(engine):
+    net, high = nw.case14(), 100.0
+    x = high / 2 - high / 2 * np.cos(np.pi * 5.5 / 10)
+    total = np.r_[0.0, x - 1e-4, x + 1e-4, np.linspace(x + 1, high, 42)]
+    first = (np.arange(45) % 2 == 0) * 1.0
+    load = two_sites([13, 4], np.c_[total * first, total * (1 - first)])
+    result = gridedge.solve(net, load, engine=engine)
+    assert bool(result["converged"].all())
+    for step in range(0, 45, 4):
+        own = copy.deepcopy(net)
+        for k, bus in enumerate((13, 4)):
+            p = float(load["p_mw"][step, k])
+            pp.create_load(own, bus, p, 0.3 * p)
+        judge(own)
+        equal_to_runpp(result, step, own)
+
+
+def test_a_site_without_supply_is_refused():
+    net = nw.case14()
+    bus = pp.create_bus(net, float(net.bus.vn_kv.at[13]))
+    for engine in ("reference", "batch"):
+        with pytest.raises(InputError, match="without supply"):
+            gridedge.solve(net, site(bus, [1.0, 2.0]), engine=engine)
+
+
+def test_a_site_does_not_change_the_loads_beside_it():
+    net = nw.case14()
+    net.load["const_z_p_percent"] = net.load["const_z_q_percent"] = 100.0
+    alone = gridedge.solve(net)["vm_pu"].values[0]
+    nothing = gridedge.solve(net, site(13, [0.0, 0.0]))["vm_pu"].values
+    np.testing.assert_allclose(nothing, [alone, alone], rtol=0, atol=1e-9)
+    with pytest.raises(InputError, match="depend on the voltage"):
+        to_pandapower(site(13, [1.0, 2.0]), net)
+
+
+def test_a_net_that_asks_for_reactive_limits_is_refused():
+    net = nw.case30()
+    pp.set_user_pf_options(net, enforce_q_lims=True)
+    with pytest.raises(InputError, match="reactive limits"):
+        gridedge.solve(net, site(7, [0.0, 1.0]))
+
+
+@pytest.mark.parametrize("engine", ["reference", "batch"])
+def test_a_dc_line_is_solved_as_runpp_does(engine):
+    net = nw.case14()
+    pp.create_dcline(net, 3, 9, 5.0, 1.0, 0.1, 1.0, 1.0)
+    load = site(3, [0.0, 5.0, 9.0])
+    result = gridedge.solve(net, load, engine=engine)
+    pp.create_load(net, 3, 9.0, 1.8)
+    judge(net)
+    equal_to_runpp(result, 2, net)
+
+
+def test_backgrounds_that_would_be_guessed_at_are_refused(oberrhein):
+    load = site(118, np.full(5, 1.0), dt_s=2.0)
+    fine = scaled_loads(oberrhein, np.ones(10), np.arange(10.0))
+    with pytest.raises(InputError, match=r"finer than the step.*1 s < 2 s"):
+        gridedge.solve(oberrhein, load, background=fine)
+    good = scaled_loads(oberrhein, np.ones(5), 2.0 * np.arange(5.0))
+    with pytest.raises(InputError, match="twice"):
+        gridedge.solve(oberrhein, load, background=xr.concat([good, good.isel(load=[3])], dim="load"))
+    with pytest.raises(InputError, match="no labels"):
+        gridedge.solve(oberrhein, load, background={"load": good.drop_vars("load")})
+
+
+def test_what_has_no_effect_is_said(oberrhein):
+    from pandapower.control import DiscreteTapControl
+
+    net = copy.deepcopy(oberrhein)
+    index = int(net.load.index[4])
+    net.load.loc[index, "in_service"] = False
+    DiscreteTapControl(net, int(net.trafo.index[0]), 0.98, 1.02)
+    result = gridedge.solve(net, site(118, [1.0, 2.0]), background=scaled_loads(net, np.ones(2), 0.05 * np.arange(2)))
+    said = " ".join(result.attrs["remarks"])
+    assert "1 controllers of the net are not run" in said
+    assert "1 of table load that are out of service" in said

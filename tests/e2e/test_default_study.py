@@ -130,3 +130,25 @@ def test_every_file_is_read_back(result):
 
 def test_the_page_opens_offline_with_its_verdicts_and_every_plot(result):
     check_report(result.out / "report.html", STRATEGIES)
+
+
+@pytest.mark.parametrize(("size", "rating"), [(1.0, 1.25), (10.0, 12.0)])
+def test_a_site_behind_its_own_transformer_is_the_largest_that_fits(size, rating):
+    from pathlib import Path
+
+    from gridedge.study.campus import build_campus
+    from gridedge.study.model import Size, load_study
+
+    settings = [f"site.size.meter_peak_mw={size}", f"site.facility.transformer.sn_mva={rating}", "waveform.dt_s=0.1"]
+    spec, _ = load_study("default", settings)
+    campus = build_campus(spec, Path(), 118)
+    assert campus.p_meter_peak_mw <= size
+    larger = spec.site.model_copy(update={"size": Size(servers=campus.servers + 1)})
+    assert build_campus(spec.model_copy(update={"site": larger}), Path(), 118).p_meter_peak_mw > size
+
+
+def test_a_leading_site_keeps_its_power_factor_over_the_season():
+    settings = ["site.facility.power_factor=-0.95", "waveform.window_s=1", "waveform.dt_s=0.1"]
+    tree = gridedge.run("default", settings=settings).data["no mitigation"]
+    p, q = tree["season"]["p_site_mw"].values, tree["season"]["q_site_mvar"].values
+    np.testing.assert_allclose(q / p, -np.tan(np.arccos(0.95)))

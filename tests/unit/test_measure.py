@@ -110,7 +110,7 @@ def test_bad_rules_and_loads_are_refused():
         build(Limits, {"vm_pu": [1.05, 0.95]})
 
 
-def flow(vm, loading, converged=None):
+def flow(vm, loading, converged=None, known=True):
     vm, loading = np.asarray(vm, float), np.asarray(loading, float)
     ds = xr.Dataset(
         {
@@ -120,7 +120,8 @@ def flow(vm, loading, converged=None):
         },
         {"time": np.arange(len(vm)), "bus": [3, 7], "branch": ["line:1", "trafo:0"]},
     )
-    return ds.assign_coords(bus_name=("bus", ["A", "B"]), element=("branch", ["line", "trafo"]))
+    known = ("branch", [known, known])
+    return ds.assign_coords(bus_name=("bus", ["A", "B"]), element=("branch", ["line", "trafo"]), rating_known=known)
 
 
 LIMITS = Limits(vm_pu=(0.95, 1.05), loading_percent=100)
@@ -131,9 +132,7 @@ def by_name(findings):
 
 
 def test_limits_name_the_worst_place_and_time():
-    found = by_name(
-        check_limits(flow([[1, 1.0], [0.94, 1.02]], [[50, 60], [101, 99]]), LIMITS, ratings_known=True, where="w")
-    )
+    found = by_name(check_limits(flow([[1, 1.0], [0.94, 1.02]], [[50, 60], [101, 99]]), LIMITS, where="w"))
     low = found["lowest voltage"]
     assert (low.verdict, low.measured, low.where, low.when_s) == ("fail", 0.94, "w, bus 3 (A)", 1.0)
     assert found["highest voltage"].verdict == "pass"
@@ -144,25 +143,53 @@ def test_limits_name_the_worst_place_and_time():
 def test_what_the_feeder_breaks_alone_is_told_apart():
     no_worse = LIMITS.model_copy(update={"existing": "no_worse"})
     base = flow([[0.94, 1.06]], [[120, 60]])
-    same = by_name(
-        check_limits(flow([[0.9397, 1.06]], [[120.05, 60]]), no_worse, ratings_known=True, where="w", base=base)
-    )
+    same = by_name(check_limits(flow([[0.9397, 1.06]], [[120.05, 60]]), no_worse, where="w", base=base))
     assert {f.verdict for f in same.values()} == {"pass"}
     assert "without the site already" in same["highest line loading"].note
-    worse = by_name(check_limits(flow([[0.93, 1.06]], [[121, 60]]), no_worse, ratings_known=True, where="w", base=base))
+    worse = by_name(check_limits(flow([[0.93, 1.06]], [[121, 60]]), no_worse, where="w", base=base))
     assert worse["lowest voltage"].verdict == "fail"
     assert worse["highest line loading"].verdict == "fail"
     assert worse["highest voltage"].verdict == "pass"
-    absolute = by_name(
-        check_limits(flow([[0.94, 1.06]], [[120, 60]]), LIMITS, ratings_known=True, where="w", base=base)
-    )
+    absolute = by_name(check_limits(flow([[0.94, 1.06]], [[120, 60]]), LIMITS, where="w", base=base))
     assert absolute["highest voltage"].verdict == "fail"
 
 
 def test_placeholder_ratings_and_lost_steps_are_no_numbers():
-    ds = flow([[1, 1], [np.nan, np.nan]], [[0.1, 0.1], [np.nan, np.nan]], [True, False])
-    found = by_name(check_limits(ds, LIMITS, ratings_known=False, where="w"))
+    ds = flow([[1, 1], [np.nan, np.nan]], [[0.1, 0.1], [np.nan, np.nan]], [True, False], known=False)
+    found = by_name(check_limits(ds, LIMITS, where="w"))
     assert found["power flow"].verdict == "fail"
     assert found["highest line loading"].verdict == "cannot tell"
     assert found["highest line loading"].measured is None
     assert found["lowest voltage"].verdict == "pass"
+
+
+def test_one_element_without_a_rating_leaves_a_pass_open_but_not_a_fail():
+    ds = flow([[1, 1]], [[90, 80]])
+    both = xr.concat([ds, ds.assign_coords(branch=["line:5", "trafo:9"])], dim="branch", data_vars="minimal")
+    both = both.assign_coords(rating_known=("branch", [True, True, False, True]))
+    found = by_name(check_limits(both, LIMITS, where="w"))
+    assert found["highest line loading"].verdict == "cannot tell"
+    assert "1 without a known rating" in found["highest line loading"].note
+    assert found["highest transformer loading"].verdict == "pass"
+    both["loading_percent"][0, 0] = 120.0
+    assert by_name(check_limits(both, LIMITS, where="w"))["highest line loading"].verdict == "fail"
+
+
+def test_no_worse_needs_something_to_compare_with():
+    with pytest.raises(InputError, match="without the site"):
+        check_limits(flow([[1, 1]], [[1, 1]]), LIMITS.model_copy(update={"existing": "no_worse"}), where="w")
+
+
+def test_a_clock_that_starts_in_1970_measures_like_one_that_starts_at_zero():
+    t = 0.1 * np.arange(7000)
+    p = np.clip(t - 100, 0, 60) / 60 * 20
+    here = metered(p)
+    there = metered(p).assign_coords(time=1.7e9 + t).drop_attrs()
+    for rule in (
+        {"rule": "change", "name": "c", "window_s": 60.0, "limit_mw": 20.5},
+        {"rule": "ramp", "name": "r", "limit_mw_per_min": 20.5},
+    ):
+        (a,), (b,) = gridedge.check(here, [rule]), gridedge.check(there, [rule])
+        assert a.verdict == b.verdict == "pass"
+        assert a.measured == pytest.approx(20.0)
+        assert b.measured == pytest.approx(20.0, rel=1e-6)

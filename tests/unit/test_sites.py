@@ -178,4 +178,42 @@ def test_a_battery_keeps_the_power_factor_unless_told_not_to():
     left = gridedge.mitigate(metered, [{**b, "holds_power_factor": False}])
     np.testing.assert_array_equal(left["q_mvar"], metered["q_mvar"])
     with pytest.raises(InputError, match="does not say its power factor"):
-        gridedge.mitigate(metered.drop_attrs().assign_attrs(dt_s=1.0), [b])
+        gridedge.mitigate(metered.drop_vars("power_factor"), [b])
+
+
+def test_a_second_call_goes_on_with_the_books():
+    metered = gridedge.connect(it_load(np.tile([8.0, 2.0], 300)), {}, bus=1)
+    b = {"step": "battery", "p_rated_mw": 10, "e_rated_mwh": 1, "ramp_mw_per_min": 5}
+    once = gridedge.mitigate(metered, [b, b])
+    twice = gridedge.mitigate(gridedge.mitigate(metered, [b]), [b])
+    for name in ("p_mw", "p_before_mw", "lost_mw", "stored_mw", "soc_pu"):
+        np.testing.assert_allclose(once[name], twice[name], atol=1e-12)
+    assert twice["storage"].values.tolist() == ["0:battery", "1:battery"]
+    left = twice["p_before_mw"] - twice["delayed_mw"] + twice["wasted_mw"] + twice["lost_mw"] + twice["stored_mw"]
+    np.testing.assert_allclose(left, twice["p_mw"], atol=1e-9)
+
+
+def test_each_site_keeps_its_own_power_factor():
+    import xarray as xr
+
+    pair = [
+        gridedge.connect(it_load([5.0, 1.0] * 50), {"power_factor": f}, bus=1, site=n)
+        for f, n in ((0.95, "a"), (-0.8, "b"))
+    ]
+    both = xr.concat(pair, dim="site", combine_attrs="override", data_vars="all")
+    after = gridedge.mitigate(both, [{"step": "battery", "p_rated_mw": 9, "e_rated_mwh": 1, "ramp_mw_per_min": 1}])
+    ratio = after["q_mvar"] / after["p_mw"]
+    np.testing.assert_allclose(ratio.sel(site="a"), np.tan(np.arccos(0.95)))
+    np.testing.assert_allclose(ratio.sel(site="b"), -np.tan(np.arccos(0.8)))
+
+
+def test_the_battery_never_makes_the_meter_export():
+    p = np.concatenate((np.full(600, 10.0), np.zeros(3000)))
+    run = ramp_limiting_battery(p, 1.0, battery(p_rated_mw=20, e_rated_mwh=5, ramp_mw_per_min=10))
+    assert run.p_mw.min() >= 0
+
+
+def test_noise_that_could_make_power_negative_is_refused():
+    spec = {"profile": "h100-training", "communication_pu": 0.05, "checkpoint_interval_s": None}
+    with pytest.raises(InputError, match="noise would make the power negative"):
+        gridedge.generate(spec, duration_s=10, dt_s=1)

@@ -18,7 +18,6 @@ from scipy.sparse.linalg import splu
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.model import Complex, Model, injection
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.start import Start
 
 _BLOCK = 2048
 _STEP_PU = 1e-11  # a last step of this size leaves an error far below 1e-8 pu, at any rate of contraction up to 0.99
@@ -66,6 +65,8 @@ def solve_states(
         )  # fmt: skip
         v = vr + 1j * vi
         converged = (iterations > 0) & np.isfinite(v).all(axis=0)
+        # Far from the base state it may be the lower root: runpp decides from scratch.
+        converged &= ~(np.abs(np.abs(v) - np.abs(model.v0)[:, None]) > reference.FAR_PU).any(axis=0)
         _rescue(net, moving, states, v, converged, np.asarray(np.isfinite(s).all(axis=0)))
         v[:, ~converged] = np.nan
         if on_block is not None:
@@ -86,7 +87,7 @@ def _rescue(
     if not lost.size:
         return
     part = [Moving(m.table, m.column, m.rows, m.values[states[lost]]) for m in moving]
-    for which, solution, solved in reference.solve_states(net, part, Start(np.arange(lost.size, dtype=float))):
+    for which, solution, solved in reference.solve_states(net, part, np.arange(lost.size)):
         v[:, lost[which]] = solution
         converged[lost[which]] = solved
 

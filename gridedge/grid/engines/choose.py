@@ -13,7 +13,6 @@ from gridedge.errors import RunError, bad, nearest
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.model import covers, extract
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.start import Start
 from gridedge.grid.results import Readout, readout
 
 Engine = Literal["auto", "reference", "batch", "surface"]
@@ -21,10 +20,7 @@ Blocks = Iterator[tuple[NDArray[np.intp], NDArray[np.complex128], NDArray[np.boo
 _ENGINES = ("auto", "reference", "batch", "surface")
 _FEW = 64  # below, starting the batch engine takes longer than runpp
 _AGREE_PU = 1e-8
-_DETAIL = {
-    "reference": "pandapower runpp, Newton-Raphson, recycled model, tolerance 1e-10 MVA",
-    "batch": "chord Newton on pandapower's bus-branch model, recentred on the batch, last step below 1e-11 pu",
-}
+_BATCH = "chord Newton on pandapower's bus-branch model, recentred on the batch, last step below 1e-11 pu"
 
 
 @dataclass(frozen=True)
@@ -86,9 +82,11 @@ def choose(
     if model is not None:
         from gridedge.grid.engines import batch
 
-        return Flow("batch", _DETAIL["batch"], why, model.readout, batch.solve_states(net, model, moving, on_block))
-    blocks = reference.solve_states(net, moving, Start(total_mw), on_block)
-    return Flow("reference", _DETAIL["reference"], why, readout(net), blocks)
+        return Flow("batch", _BATCH, why, model.readout, batch.solve_states(net, model, moving, on_block))
+    blocks = reference.solve_states(net, moving, np.argsort(total_mw, kind="stable"), on_block)
+    tolerance_mva = net._options["tolerance_mva"]
+    detail = f"pandapower runpp, Newton-Raphson, recycled model, tolerance {tolerance_mva:g} MVA"
+    return Flow("reference", detail, why, readout(net), blocks)
 
 
 def held_out(total_mw: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -107,7 +105,7 @@ def judge(net: Any, moving: list[Moving], states: NDArray[np.intp], v: dict[int,
     """
     part = [Moving(m.table, m.column, m.rows, m.values[states]) for m in moving]
     worst = 0.0
-    for which, solution, solved in reference.solve_states(net, part, Start(np.zeros(states.size))):
+    for which, solution, solved in reference.solve_states(net, part, np.arange(states.size)):
         for k, state in enumerate(states[which]):
             if solved[k]:
                 worst = max(worst, float(np.abs(np.abs(solution[:, k]) - np.abs(v[int(state)])).max()))

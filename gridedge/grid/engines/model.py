@@ -61,6 +61,10 @@ def covers(net: Any) -> list[str]:
         if column in net.load and (net.load[column].fillna(0) != 0).any():
             reasons.append("loads that depend on the voltage")
             break
+    if (net.get("user_pf_options") or {}).get("distributed_slack"):
+        reasons.append("a distributed slack")
+    if (net.get("user_pf_options") or {}).get("tdpf"):
+        reasons.append("temperature-dependent lines")
     reasons += [f"a device of table {table}" for table in _FACTS if table in net and len(net[table])]
     return reasons
 

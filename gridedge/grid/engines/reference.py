@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from gridedge.errors import RunError, bad
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.start import Start
 
 # In a large net rounding alone can leave more than 1e-10 MVA; pandapower's own default comes second, and still
 # means less than 1e-9 pu.
 _TOLERANCES_MVA = (1e-10, 1e-8)
 _BLOCK = 512
+FAR_PU = 0.2  # a voltage this far from the base state may be the lower root; it is solved again from scratch
 _HAS_NUMBA = importlib.util.find_spec("numba") is not None
 
 
 def solve_states(
-    net: Any, moving: list[Moving], start: Start, on_block: Callable[[int], None] | None = None
+    net: Any, moving: list[Moving], order: NDArray[np.intp], on_block: Callable[[int], None] | None = None
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.complex128], NDArray[np.bool_]]]:
     """Solve states one by one, and hand them on in blocks.
 
@@ -37,8 +37,8 @@ def solve_states(
         A private copy; its columns are overwritten.
     moving : list of Moving
         What changes.
-    start : Start
-        The order to solve in, and first guesses.
+    order : ndarray, shape (state,)
+        The order to solve in; close states next to each other need fewer iterations.
     on_block : callable, optional
         Told how many states are done.
 
@@ -52,31 +52,35 @@ def solve_states(
     """
     recycle = {"bus_pq": True, "gen": any(m.table == "gen" for m in moving), "trafo": False}
     columns = {(m.table, m.column): net[m.table][m.column].to_numpy(float).copy() for m in moving}
-    fresh = True
-    done, count = 0, int(net._ppc["internal"]["Ybus"].shape[0])
-    for first in range(0, start.order.size, _BLOCK):
-        states = start.order[first : first + _BLOCK]
-        v = np.full((count, states.size), np.nan, dtype=complex)
+    # pandapower takes the generators that stand for a DC line away after each run: nothing is left to recycle.
+    recyclable = not ("dcline" in net and len(net.dcline) and net.dcline.in_service.any())
+    base = np.abs(net._ppc["internal"]["V"])
+    fresh, done = True, 0
+    for first in range(0, order.size, _BLOCK):
+        states = order[first : first + _BLOCK]
+        v = np.full((base.size, states.size), np.nan, dtype=complex)
         converged = np.zeros(states.size, dtype=bool)
         for k, state in enumerate(states):
             for m in moving:
                 values = columns[m.table, m.column]
                 values[m.rows] = m.values[state]
                 net[m.table][m.column] = values
-            guess = None
-            if not fresh:
-                guess = start.guess(int(state))
-                converged[k] = _again(net, recycle, guess)
+            if recyclable and not fresh:
+                converged[k] = _again(net, recycle) and not far_from(net._ppc["internal"]["V"], base)
             if not converged[k]:  # from scratch: the last solution may be no good start
                 converged[k] = run_once(net)
                 fresh = not converged[k]
             if converged[k]:
                 v[:, k] = net._ppc["internal"]["V"]
-                start.learn(int(state), v[:, k], int(net._ppc["iterations"]), guess is not None)
         done += states.size
         if on_block is not None:
             on_block(done)
         yield states, v, converged
+
+
+def far_from(v: NDArray[np.complex128], base: NDArray[np.float64]) -> bool:
+    """Say whether a solution lies so far from the base state that it may be another root of the equations."""
+    return bool((np.abs(np.abs(v) - base) > FAR_PU).any())
 
 
 def run_once(net: Any) -> bool:
@@ -112,14 +116,9 @@ def run_once(net: Any) -> bool:
     return bool(np.isfinite(net._ppc["internal"]["V"]).all())
 
 
-def _again(net: Any, recycle: dict[str, bool], guess: NDArray[np.complex128] | None) -> bool:
+def _again(net: Any, recycle: dict[str, bool]) -> bool:
     import pandapower as pp
-    from pandapower.pypower.idx_bus import VA, VM
 
-    if guess is not None:
-        for bus in (net._ppc["bus"], net._ppc["internal"]["bus"]):
-            bus[: guess.size, VM] = np.abs(guess)
-            bus[: guess.size, VA] = np.degrees(np.angle(guess))
     try:
         with np.errstate(all="ignore"):
             pp.runpp(net, recycle=recycle)
