@@ -46,7 +46,17 @@ def installed(wheel, tmp_path_factory):
     root.chmod(0o755)
     env = root / "env"
     subprocess.run([_public_python(), "-m", "venv", "--without-pip", env], check=True)
-    pip = [_pip_python(), "-m", "pip", "--python", str(env), "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        _pip_python(),
+        "-m",
+        "pip",
+        "--python",
+        str(env),
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--disable-pip-version-check",
+    ]
     locked = [*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt")]
     done = subprocess.run(locked, check=False, capture_output=True, text=True)
     if done.returncode and any(word in done.stderr for word in ("NewConnectionError", "Temporary failure")):
