@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -150,6 +151,17 @@ def _plain(text: str) -> str:
     return text.replace("\u202f", " ").replace("\u00a0", " ").replace("\u2212", "-")
 
 
+class _Stopped(BaseException):
+    """The user, or the system, wants it to end; the way out cleans up what is half done."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+
+def _stop(number: int, _: object) -> None:
+    raise _Stopped(number)
+
+
 def main() -> None:
     """Run the command line; one clear message and an exit code where something is wrong."""
     for stream in (sys.stdout, sys.stderr):
@@ -157,14 +169,16 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _stop)
     try:
         app()
     except GridedgeError as error:
         sys.stderr.write(f"gridedge: {error}\n")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("gridedge: stopped; nothing was written.\n")
-        raise SystemExit(130) from None
+    except _Stopped as stopped:
+        sys.stderr.write("\ngridedge: stopped; nothing was written.\n")
+        raise SystemExit(128 + stopped.number) from None
 
 
 if __name__ == "__main__":

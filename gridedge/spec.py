@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gridedge import yamlfile
-from gridedge.errors import InputError, Problem, bad
+from gridedge.errors import InputError, Problem, bad, nearest
 
 S = TypeVar("S", bound="Spec")
 Mark = Literal["measured", "quoted", "assumed", "chosen"]
@@ -57,6 +57,17 @@ class Spec(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, data: Any) -> Any:
+        """Refuse true and false where a number belongs; pydantic would read them as 1 and 0."""
+        if isinstance(data, Mapping):
+            for name, value in data.items():
+                info = cls.model_fields.get(str(name))
+                if isinstance(value, bool) and info is not None and "bool" not in str(info.annotation):
+                    raise bad(f"{name} is a switch, not a value", str(value).lower(), "Write a number or a name.")
+        return data
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that builds an equal spec again."""
         return self.model_dump(mode="json", exclude_none=True)
@@ -92,11 +103,11 @@ class Spec(BaseModel):
                 yield from _inside(value, here)
             elif name in origins:
                 yield Assumption(here, str(value), origins[name].mark, origins[name].source)
-            elif declared and value == info.default:
+            elif declared and name not in self.model_fields_set:
                 mark: Any = declared["mark"]
                 yield Assumption(here, str(value), mark, str(declared["source"]))
             elif isinstance(value, int | float) and not isinstance(value, bool):
-                yield Assumption(here, str(value), "chosen", "set in the study")
+                yield Assumption(here, str(value), "chosen", "set in the file")
 
     @classmethod
     def from_yaml(cls, path: str | Path, settings: Iterable[str] = ()) -> Self:
@@ -144,10 +155,20 @@ def build(cls: type[S], document: yamlfile.Document | Mapping[str, Any]) -> S:
     try:
         spec = cls.model_validate(document.data)
     except ValidationError as error:
-        problems += [_problem(cls, item, document) for item in error.errors(include_url=False)]
+        items = error.errors(include_url=False)
+        problems += [_problem(cls, item, document) for item in items if not _misspelt(cls, item, items)]
     if problems:
         raise InputError(problems)
     return spec
+
+
+def _misspelt(cls: type[BaseModel], item: Any, items: Iterable[Any]) -> bool:
+    """Say whether a missing key stands there under a wrong name, which is reported already."""
+    if item["type"] != "missing":
+        return False
+    parent, key = item["loc"][:-1], str(item["loc"][-1])
+    strangers = [str(i["loc"][-1]) for i in items if i["type"] == "extra_forbidden" and i["loc"][:-1] == parent]
+    return any(f"{key!r}" in nearest(stranger, _known_keys(cls, parent)) for stranger in strangers)
 
 
 def _problem(cls: type[BaseModel], item: Any, document: yamlfile.Document) -> Problem:
@@ -180,6 +201,8 @@ def _problem(cls: type[BaseModel], item: Any, document: yamlfile.Document) -> Pr
     if item["type"] == "union_tag_not_found":
         key = str(item["ctx"]["discriminator"]).strip("'")
         return Problem(f"{dotted}.{key} is missing", "", f"Say which one: add `{key}:`.", where)
+    if item["type"] in {"float_parsing", "int_parsing", "float_type", "int_type"}:
+        message = "Write a plain number such as 5 or 0.6; the unit is in the key's name"
     return Problem(f"{dotted} cannot be used", shown, f"{message}.", where)
 
 

@@ -16,7 +16,7 @@ Reduction = Literal["mean", "max", "min"]
 _CLOCK_RTOL = 1e-6  # of one step: above what double precision loses in a year of milliseconds
 
 
-def step_count(duration_s: float, dt_s: float) -> int:
+def step_count(duration_s: float, dt_s: float, name: str = "duration_s") -> int:
     """Return how many steps of ``dt_s`` fill ``duration_s``.
 
     Raises
@@ -25,17 +25,16 @@ def step_count(duration_s: float, dt_s: float) -> int:
         If a length is not positive, the step is longer than the duration, or the
         duration is no whole number of steps.
     """
-    for name, value in (("duration_s", duration_s), ("dt_s", dt_s)):
-        if not (np.isfinite(value) and value > 0):
-            raise bad(f"{name} must be a positive number of seconds", value, f"Give {name} > 0.")
+    for what, value in ((name, duration_s), ("dt_s", dt_s)):
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not (number and np.isfinite(value) and value > 0):
+            raise bad(f"{what} must be a positive number of seconds", value, f"Give {what} > 0.")
     if dt_s > duration_s:
-        raise bad(
-            "dt_s is longer than the duration", f"{dt_s} s > {duration_s} s", "Shorten dt_s or lengthen duration_s."
-        )
+        raise bad(f"dt_s is longer than {name}", f"{dt_s} s > {duration_s} s", "Shorten dt_s or lengthen it.")
     count = round(duration_s / dt_s)
     if abs(count * dt_s - duration_s) > _CLOCK_RTOL * dt_s:
-        cure = f"Use duration_s={count * dt_s:g}, or another step."
-        raise bad("duration_s is no whole number of steps", f"{duration_s} s / {dt_s} s", cure)
+        cure = f"Use {name}={count * dt_s:g}, or another step."
+        raise bad(f"{name} is no whole number of steps", f"{duration_s} s / {dt_s} s", cure)
     return count
 
 

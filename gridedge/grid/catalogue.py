@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from gridedge import sources
 from gridedge.errors import bad
+from gridedge.grid.extras import install_hint
 from gridedge.spec import Spec
 
 Quantity = Literal[
@@ -152,11 +153,6 @@ def read_feeder(name: str) -> FeederSpec:
         If there is none of this name; the message suggests the nearest.
     """
     return FeederSpec.from_yaml(sources.find("feeders", name))
-
-
-def install_hint(extra: str) -> str:
-    """Return the command that installs an extra of gridedge."""
-    return f'pip install "gridedge[{extra}]"'
 
 
 def describe_feeder(name: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 from gridedge.errors import bad
-from gridedge.grid.catalogue import install_hint
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "simbench": ("simbench",),
@@ -46,6 +46,12 @@ def require(extra: str, purpose: str, packages: tuple[str, ...] | None = None) -
     missing = [package for package in packages or NEEDS[extra] if not installed(package)]
     if missing:
         raise bad(f"{purpose} needs a package that is not installed", ", ".join(missing), f"Run: {install_hint(extra)}")
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs the packages of an extra into this environment."""
+    # The environment may have no pip of its own; any pip can install into it.
+    return f'python3 -m pip --python "{sys.prefix}" install {" ".join(NEEDS[extra])}  (extra [{extra}])'
 
 
 def package_folder(package: str) -> Path:

@@ -150,29 +150,30 @@ def _by_table(background: Background) -> dict[str, xr.Dataset]:
     return dict(background)
 
 
-def scaled_loads(net: Any, shape: NDArray[np.float64], time_s: NDArray[np.float64]) -> xr.Dataset:
-    """Return every load of the net, times a common shape.
+def scaled_background(net: Any, table: str, shape: NDArray[np.float64], time_s: NDArray[np.float64]) -> xr.Dataset:
+    """Return every element of a table of the net, times a common shape.
 
     Parameters
     ----------
     net : pandapowerNet
-        Its ``load`` table gives the values at shape 1.
+        Its table gives the values at shape 1.
+    table : {"load", "sgen", "gen"}
+        Which table.
     shape : ndarray, shape (time,)
-        Factor on every load. [pu]
+        Factor on every element. [pu]
     time_s : ndarray, shape (time,)
         Start of each step. [s]
 
     Returns
     -------
     Dataset
-        ``p_mw(time, load)`` and ``q_mvar(time, load)``, before the net's ``scaling``.
+        ``p_mw(time, load)`` and, but for ``gen``, ``q_mvar(time, load)``, before the net's ``scaling``.
     """
+    frame = net[table]
+    columns = [c for c in ("p_mw", "q_mvar") if c in frame]
     ds = xr.Dataset(
-        {
-            "p_mw": (("time", "load"), np.outer(shape, net.load.p_mw.to_numpy(float))),
-            "q_mvar": (("time", "load"), np.outer(shape, net.load.q_mvar.to_numpy(float))),
-        },
-        coords={"time": time_s, "load": net.load.index.to_numpy()},
+        {c: (("time", table), np.outer(shape, frame[c].to_numpy(float))) for c in columns},
+        coords={"time": time_s, table: frame.index.to_numpy()},
     )
     if time_s.size > 1:
         ds.attrs["dt_s"] = float(time_s[1] - time_s[0])

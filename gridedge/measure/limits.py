@@ -13,6 +13,7 @@ from gridedge.errors import bad
 from gridedge.measure.finding import Finding, Verdict
 from gridedge.spec import Spec
 
+_NOISE = 1e-7  # pu or %: what separates two solutions of the same state; a set-point at the limit holds it
 _STATUS = "the study's own"
 
 
@@ -134,8 +135,8 @@ def _judge(series: xr.DataArray, base: xr.DataArray | None, wanted: _Wanted, whe
     excused = np.zeros(worst.size, dtype=bool)
     if base is not None:
         own = np.where(np.isfinite(base.values), sign * base.values, -np.inf).max(axis=0)
-        excused = (own > limit) & (worst <= own + wanted.tolerance)
-    broken = (worst > limit) & ~excused
+        excused = (own > limit + _NOISE) & (worst <= own + wanted.tolerance)
+    broken = (worst > limit + _NOISE) & ~excused
     note = ""
     candidates = np.where(broken, worst, -np.inf) if broken.any() else worst
     column = int(np.argmax(candidates))

@@ -92,6 +92,8 @@ def load_rulebook(rulebook: str | Path | Mapping[str, Any] | Sequence[Any] | Rul
         return build(Rulebook, yamlfile.read(path))
     if isinstance(rulebook, Mapping):
         return build(Rulebook, rulebook)
+    if not isinstance(rulebook, Sequence):
+        raise bad("cannot make a rulebook of this", type(rulebook).__name__, "Give a name, a path or a list of rules.")
     rules = [r.to_dict() if isinstance(r, Spec) else r for r in rulebook]
     return build(Rulebook, {"rules": rules})
 

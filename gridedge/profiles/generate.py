@@ -62,10 +62,10 @@ def generate(
     """
     spec = load_profile(profile)
     steps = step_count(duration_s, dt_s)
-    if seed < 0 or (members is not None and members < 1):
-        raise bad(
-            "seed and members must not be negative", f"seed {seed}, members {members}", "Give seed >= 0, members >= 1."
-        )
+    whole = isinstance(seed, int) and (members is None or isinstance(members, int))
+    if not whole or seed < 0 or (members is not None and members < 1):
+        cure = "Give seed >= 0 and members >= 1, both integers."
+        raise bad("seed and members must be whole numbers", f"seed {seed}, members {members}", cure)
     if steps * (members or 1) > _MOST_SAMPLES:
         cure = f"At most {_MOST_SAMPLES:g} samples fit; use a coarser dt_s or a shorter duration_s."
         raise bad("the series is too long to hold", f"{steps * (members or 1)} samples", cure)
@@ -143,7 +143,10 @@ def merge_preset(document: yamlfile.Document, at: yamlfile.Loc) -> yamlfile.Docu
     except InputError as error:
         where = document.where((*at, "profile"))
         raise InputError([Problem(p.thing, p.value, p.cure, p.where or where) for p in error.problems]) from error
-    merged = {**preset.data, **{k: v for k, v in own.items() if k != "profile"}}
+    changed = {k: v for k, v in own.items() if k != "profile"}
+    merged = {**preset.data, **changed}
+    if "origins" in merged:  # what is overridden no longer comes from where the preset had it
+        merged["origins"] = {k: v for k, v in merged["origins"].items() if k not in changed}
     if at:
         parent[at[-1]] = merged
     else:

@@ -107,7 +107,8 @@ def unsolved(result: StudyResult) -> list[str]:
 def _grid_plots(result: StudyResult) -> list[Plot]:
     from gridedge.plot import loading, network, voltage
 
-    seasons = parts(result, "season")
+    seasons = {label: _rated(season) for label, season in parts(result, "season").items()}
+    base = None if result.base is None else _rated(result.base)
     windows = {title: parts(result, name) for name, title in _WINDOWS.items()}
     band_pu = result.limits.get("vm_pu")
     limit_percent = result.limits.get("loading_percent")
@@ -116,12 +117,12 @@ def _grid_plots(result: StudyResult) -> list[Plot]:
         if result.network is None:
             raise bad("the result holds no picture of the network", "None", "Run the study again.")
         return network.network_figure(
-            result.network, seasons, base=result.base, band_pu=band_pu, limit_percent=limit_percent, shown=best(result)
+            result.network, seasons, base=base, band_pu=band_pu, limit_percent=limit_percent, shown=best(result)
         )
 
     return [
         _plot(
-            "plot-voltage", "Voltage over the season", lambda: voltage.season_figure(seasons, result.base, band_pu),
+            "plot-voltage", "Voltage over the season", lambda: voltage.season_figure(seasons, base, band_pu),
             "A limit is drawn where the voltage is on its side of the band.",
         ),
         _plot(
@@ -131,7 +132,7 @@ def _grid_plots(result: StudyResult) -> list[Plot]:
         ),
         _plot(
             "plot-loading", "Loading over the season",
-            lambda: loading.loading_figure(seasons, result.base, limit_percent),
+            lambda: loading.loading_figure(seasons, base, limit_percent),
             "At every step the fullest line, or transformer, of the whole network; it need not be the same one "
             "all the time.",
         ),
@@ -141,6 +142,13 @@ def _grid_plots(result: StudyResult) -> list[Plot]:
             "of a line both grow with its loading. The menu switches the strategy; the colours keep their scale.",
         ),
     ]  # fmt: skip
+
+
+def _rated(season: xr.Dataset) -> xr.Dataset:
+    """Return the season without the loadings that stand on no known rating."""
+    if "rating_known" not in season.coords:
+        return season
+    return season.assign(loading_percent=season["loading_percent"].where(season["rating_known"]))
 
 
 def _plot(div: str, title: str, draw: Callable[[], go.Figure], note: str) -> Plot:

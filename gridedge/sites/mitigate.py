@@ -48,6 +48,8 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
         If a step cannot act on this load.
     """
     schema.require(load, ["p_mw"], thing="the load")
+    if isinstance(steps, Mapping | str) or not isinstance(steps, Sequence):
+        raise bad("steps must be a list", type(steps).__name__, 'Write [{"step": "battery", ...}].')
     dt_s = schema.clock(load)
     order = load["p_mw"].dims
     p = load["p_mw"].transpose(..., "time")

@@ -43,7 +43,7 @@ def dummy_load(p_mw: Float, dt_s: float, *, floor_mw: float, reaction_s: float, 
     floor_mw : float
         Floor that is held. [MW]
     reaction_s : float
-        Delay between the power and the reaction to it, rounded up to whole steps. [s]
+        Delay between the power and the reaction to it; within a step, its share of the step. [s]
     most_mw : float
         The accelerators' own limit, which real and dummy work share. [MW]
 
@@ -59,8 +59,8 @@ def dummy_load(p_mw: Float, dt_s: float, *, floor_mw: float, reaction_s: float, 
 
     Notes
     -----
-    .. math:: d_k = \min\bigl(\max(F - p_{k-n}, 0),\ \max(M - p_k, 0)\bigr),
-       \quad n = \lceil t_r / \Delta t \rceil
+    .. math:: d_k = \min\bigl((1-\varphi) m_{k-n} + \varphi\, m_{k-n-1},\ \max(M - p_k, 0)\bigr),
+       \quad m_k = \max(F - p_k, 0), \quad n + \varphi = t_r / \Delta t
 
     It is late both ways: an edge passes before the filling starts, and real work that returns
     adds to filling that has not stopped yet, up to the limit :math:`M`.
@@ -71,10 +71,16 @@ def dummy_load(p_mw: Float, dt_s: float, *, floor_mw: float, reaction_s: float, 
         )
     if reaction_s < 0:
         raise bad("reaction_s is negative", reaction_s, "It cannot act before it sees; give 0 or more.")
-    late = int(np.ceil(reaction_s / dt_s - 1e-9))
-    seen = p_mw
-    if late:
-        first = np.repeat(p_mw[..., :1], min(late, p_mw.shape[-1]), axis=-1)
-        seen = np.concatenate((first, p_mw[..., :-late]), axis=-1)[..., : p_mw.shape[-1]]
-    wanted = np.maximum(floor_mw - seen, 0.0)
+    late = int(reaction_s / dt_s + 1e-9)
+    part = max(reaction_s / dt_s - late, 0.0)
+    missing = np.maximum(floor_mw - p_mw, 0.0)
+    wanted = (1.0 - part) * _delayed(missing, late) + part * _delayed(missing, late + 1)
     return np.minimum(wanted, np.maximum(most_mw - p_mw, 0.0))
+
+
+def _delayed(values: Float, steps: int) -> Float:
+    """Return a series some steps late; it starts with its first value."""
+    if not steps:
+        return values
+    first = np.repeat(values[..., :1], min(steps, values.shape[-1]), axis=-1)
+    return np.concatenate((first, values[..., :-steps]), axis=-1)[..., : values.shape[-1]]

@@ -46,8 +46,11 @@ def summary_row(data: Mapping[str, xr.Dataset], dt_s: float) -> dict[str, float]
         "vm_max_pu": max(_extreme(g["vm_pu"].values, np.nanmax) for g in grids),
         "vm_swing_site_peak_percent": _site_swing(windows[0]),
         "vm_swing_site_lightest_percent": _site_swing(windows[1]),
-        "loading_line_max_percent": max(_loading(g, "line") for g in grids),
-        "loading_trafo_max_percent": max(_loading(g, "trafo", "trafo3w", "impedance") for g in grids),
+        **{
+            name: max(_loading(g, *elements) for g in grids)
+            for name, elements in _LOADED.items()
+            if _has(season, elements)
+        },
         "losses_mwh": float(losses.mean()) * hours if np.isfinite(losses).all() else float("nan"),
         "wasted_mwh": float(wave["wasted_mw"].mean()) * hours,
         "lost_mwh": float(wave["lost_mw"].mean()) * hours,
@@ -67,18 +70,30 @@ def _site_swing(window: xr.Dataset) -> float:
     return 100.0 * swing_pu(window, int(window.attrs["site_bus"]))
 
 
+_LOADED = {
+    "loading_line_max_percent": ("line",),
+    "loading_trafo_max_percent": ("trafo", "trafo3w", "impedance"),
+}
+
+
+def _has(grid: xr.Dataset, elements: tuple[str, ...]) -> bool:
+    return bool(np.isin(grid["element"].values, elements).any())
+
+
 def _loading(grid: xr.Dataset, *elements: str) -> float:
-    here = np.isin(grid["element"].values, elements)
+    here = np.isin(grid["element"].values, elements) & grid["rating_known"].values
     values = grid["loading_percent"].values[:, here]
     return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
 
 
-def sentences(findings: Mapping[str, Sequence[Finding]], summary: Mapping[str, Mapping[str, float]]) -> list[str]:
+def sentences(
+    findings: Mapping[str, Sequence[Finding]], summary: Mapping[str, Mapping[str, float]], days: float
+) -> list[str]:
     """Return the verdict of each strategy, and what it costs, in words."""
     lines = []
     for label, found in findings.items():
         broken = list({f.name: f for f in reversed(found) if f.decides and f.verdict == "fail"}.values())[::-1]
-        unsure = [f for f in found if f.verdict == "cannot tell" and f.decides]
+        unsure = list({f.name: f for f in found if f.verdict == "cannot tell" and f.decides}.values())
         row = summary[label]
         if broken:
             what = "; ".join(f"{f.name} {_value(f)} against {f.limit:.4g} {f.unit}" for f in broken[:4])
@@ -93,7 +108,10 @@ def sentences(findings: Mapping[str, Sequence[Finding]], summary: Mapping[str, M
             cost.append(f"{row['wasted_mwh']:.3g} MWh wasted")
         if row["lost_mwh"] > 0:
             cost.append(f"{row['lost_mwh']:.3g} MWh lost in the battery")
-        lines.append(text + (f" Over the season: {' and '.join(cost)}." if cost else ""))
+        lines.append(
+            text
+            + (f" Over the season of {days:g} day{'s' if days != 1 else ''}: {' and '.join(cost)}." if cost else "")
+        )
     return lines
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from gridedge import sources, yamlfile
-from gridedge.errors import InputError, Problem, bad
+from gridedge.errors import InputError, Problem, bad, nearest
 from gridedge.measure.limits import Limits
 from gridedge.measure.rulebook import AnyRule
 from gridedge.profiles.generate import Profile, merge_preset
@@ -19,6 +22,8 @@ from gridedge.sites.facility import Facility
 from gridedge.sites.mitigate import Step
 from gridedge.spec import Spec, build, quantity
 from gridedge.timebase import step_count
+
+_MOST_STEPS = {"measure_s": 5_000_000, "run_in_s": 5_000_000, "window_s": 200_000}  # what a laptop holds
 
 
 class Size(Spec):
@@ -58,6 +63,10 @@ class Background(Spec):
     """Daily shape; the net's own values are its peak."""
     days: int = Field(1, ge=1, le=366)
     """Days of the season."""
+    generation: Literal["hold", "follow"] = quantity(
+        "hold", mark="assumed", source="as in the net; `follow` scales it with the loads"
+    )
+    """Whether the net's own generators keep their power, or follow the same shape."""
 
 
 class Waveform(Spec):
@@ -74,10 +83,12 @@ class Waveform(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> Waveform:
-        step_count(self.measure_s, self.dt_s)
-        step_count(self.window_s, self.dt_s)
-        if self.run_in_s:
-            step_count(self.run_in_s, self.dt_s)
+        for name in ("measure_s", "window_s", "run_in_s"):
+            length = getattr(self, name)
+            steps = step_count(length, self.dt_s, name) if length else 0
+            if steps > _MOST_STEPS[name]:
+                cure = f"Lengthen dt_s or shorten {name}."
+                raise bad(f"{name} has too many steps", f"{steps}, at most {_MOST_STEPS[name]}", cure)
         if self.window_s > self.measure_s:
             raise bad(
                 "window_s is longer than measure_s", f"{self.window_s} s > {self.measure_s} s", "Shorten window_s."
@@ -108,11 +119,52 @@ class StudySpec(Spec):
     strategies: dict[str, tuple[Step, ...]] = Field(min_length=1)
     """What is compared: by name, the steps in order; an empty list does nothing."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> StudySpec:
+        files: dict[str, str] = {"without-site": "the season without the site"}
+        for label, steps in self.strategies.items():
+            if file_name(label) in files:
+                cure = f"Its file would be that of {files[file_name(label)]!r}; choose another name."
+                raise bad("two strategies need the same file", repr(label), cure)
+            files[file_name(label)] = label
+            places = [step.place for step in steps]
+            if places != sorted(places, key=lambda place: place == "site"):
+                cure = "Steps act from the chip outwards: list those at the site last."
+                raise bad(f"the steps of {label!r} are out of order", ", ".join(s.step for s in steps), cure)
+        for rule in self.requirement:
+            if rule.window_s >= self.waveform.measure_s:
+                cure = f"Lengthen waveform.measure_s ({self.waveform.measure_s:g} s)."
+                raise bad(
+                    f"the window of {rule.name!r} is not shorter than what is measured", f"{rule.window_s:g} s", cure
+                )
+        return self
 
-def load_study(
-    study: str | Path | Mapping[str, Any] | StudySpec, settings: Iterable[str] = ()
-) -> tuple[StudySpec, Path]:
-    """Read a study and the folder that its relative paths start from.
+
+def file_name(label: str) -> str:
+    """Return a strategy's label as a file name that every system takes."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "strategy"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, the folder that its relative paths start from, and where its values were written."""
+
+    spec: StudySpec
+    base: Path
+    where: Callable[[yamlfile.Loc], str]
+
+    @contextmanager
+    def at(self, *loc: str) -> Iterator[None]:
+        """Give an error that arises inside the place of a key."""
+        try:
+            yield
+        except InputError as error:
+            problems = error.problems or [Problem(str(error), "", "")]
+            raise InputError([replace(p, where=p.where or self.where(loc)) for p in problems]) from error
+
+
+def load_study(study: str | Path | Mapping[str, Any] | StudySpec, settings: Iterable[str] = ()) -> Study:
+    """Read a study.
 
     Parameters
     ----------
@@ -126,10 +178,11 @@ def load_study(
     InputError
         With every problem found, each with its line.
     """
+    settings = [settings] if isinstance(settings, str) else list(settings)
     if isinstance(study, StudySpec):
-        if list(settings):
+        if settings:
             raise bad("settings need a study file or a dict", "StudySpec", "Use study.model_copy(update=...).")
-        return study, Path.cwd()
+        return Study(study, Path.cwd(), lambda _: "")
     if isinstance(study, Mapping):
         document, base = yamlfile.Document(_plain(study)), Path.cwd()
     else:
@@ -137,23 +190,41 @@ def load_study(
         document, base = yamlfile.read(path), path.resolve().parent
     yamlfile.override(document, settings)
     problems: list[Problem] = []
+    broken: list[yamlfile.Loc] = []
+    problems += _no_profile(document)
+    if problems:
+        broken.append(("load",))
     for at in (("load",), ("background", "shape")):
         try:
             document = merge_preset(document, at)
         except InputError as error:
             problems += error.problems
+            broken.append(at)
     if document.where(("load", "trace")).startswith("--set"):
         base = Path.cwd()  # a path typed on the command line starts where it was typed
     try:
         spec = build(StudySpec, document)
     except InputError as error:
-        named = {p.where for p in problems}
-        problems += [p for p in error.problems if p.where not in named]
+        # What could not be read is not also incomplete.
+        roots = tuple(".".join(map(str, at)) for at in broken)
+        problems += [p for p in error.problems if not (roots and p.thing.startswith(roots))]
         raise InputError(problems) from error
     if problems:
         raise InputError(problems)
     _one_trace(spec)
-    return spec, base
+    return Study(spec, base, document.where)
+
+
+def _no_profile(document: yamlfile.Document) -> list[Problem]:
+    """Return what is wrong with a load that names neither a profile nor a kind."""
+    load = document.data.get("load")
+    if not isinstance(load, Mapping) or "profile" in load or "kind" in load:
+        return []
+    for key in load:
+        if "profile" in nearest(key, ["profile", "kind"]):
+            return [yamlfile.unknown_key(key, ["profile", "kind"], document.where(("load", key)))]
+    cure = f"Write `profile:` with one of {', '.join(sources.names('profiles'))}, or `kind:`."
+    return [Problem("load names no profile", "", cure, document.where(("load",)))]
 
 
 def _plain(data: Any) -> Any:

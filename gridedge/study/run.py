@@ -18,13 +18,13 @@ import xarray as xr
 from gridedge import schema
 from gridedge.measure.finding import Finding
 from gridedge.measure.limits import check_limits
-from gridedge.measure.rulebook import check
+from gridedge.measure.rulebook import Rulebook, check, load_rulebook
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.profiles.training import TrainingProfile
 from gridedge.spec import Assumption
 from gridedge.study import answer, store
 from gridedge.study.campus import Campus, build_campus
-from gridedge.study.model import StudySpec, load_study
+from gridedge.study.model import Study, StudySpec, load_study
 from gridedge.study.result import Result
 from gridedge.study.tasks import FlowTask, feeder_of, solve_all
 
@@ -81,21 +81,20 @@ def run(
     >>> result.summary  # doctest: +SKIP
     """
     began = time.perf_counter()
-    spec, base = load_study(study, settings)
+    loaded = load_study(study, settings)
     if out is None:
-        return _solve(spec, base, executor, progress, began)
+        return _solve(loaded, executor, progress, began)
     with store.output_folder(Path(out)) as folder:
-        result = _solve(spec, base, executor, progress, began)
+        result = _solve(loaded, executor, progress, began)
         store.write(result, folder)
         from gridedge.report.page import write_report
 
-        write_report(result, folder / "report.html")
+        write_report(result, folder / store.REPORT)
     return replace(result, out=Path(out))
 
 
 def _solve(
-    spec: StudySpec,
-    base: Path,
+    study: Study,
     executor: Executor | None,
     progress: Callable[[int, int], None] | None,
     began: float,
@@ -103,10 +102,16 @@ def _solve(
     from gridedge.grid.condition import condition
     from gridedge.grid.feeders import find_bus
 
-    where = _feeder_path(spec.feeder, base)
-    feeder = feeder_of(where, spec.reference_bus)
-    bus, bus_name = find_bus(feeder.net, spec.site.bus)
-    campus = build_campus(spec, base, bus)
+    spec, base = study.spec, study.base
+    with study.at("rulebook"):
+        rules = None if spec.rulebook is None else load_rulebook(_beside(spec.rulebook, base))
+    where = _beside(spec.feeder, base)
+    with study.at("feeder"):
+        feeder = feeder_of(where, spec.reference_bus)
+    with study.at("site", "bus"):
+        bus, bus_name = find_bus(feeder.net, spec.site.bus)
+    with study.at("load"):
+        campus = build_campus(spec, base, bus)
     season_s, shape = _season(spec)
     tasks = _tasks(spec, where, campus, season_s, shape)
     flows = solve_all(tasks, executor, progress)
@@ -115,7 +120,7 @@ def _solve(
     for label, wave in campus.strategies.items():
         parts = {part: flows[label, part].assign_attrs(site_bus=bus) for part in _PARTS}
         parts["waveform"] = _for_report(wave)
-        findings[label] = _findings(spec, campus, parts, wave, flows["", "without site"])
+        findings[label] = _findings(spec, rules, campus, parts, wave, flows["", "without site"])
         rows[label] = answer.summary_row({**parts, "waveform": wave}, spec.waveform.dt_s)
         data[label] = xr.DataTree.from_dict(parts)
     inverters = [
@@ -124,13 +129,23 @@ def _solve(
         for label, wave in campus.strategies.items()
         if "storage_inverter_mva" in wave.attrs
     ]
+    generators = _generation_note(spec, feeder.net, shape)
     remarks = [remark for ds in flows.values() for remark in ds.attrs["remarks"]]
-    notes = [*feeder.notes, *condition(feeder.net), *campus.notes, *remarks, *inverters, _LOWER_BOUND, _SEASON]
+    notes = [
+        *feeder.notes,
+        *condition(feeder.net),
+        *campus.notes,
+        *remarks,
+        *generators,
+        *inverters,
+        _LOWER_BOUND,
+        _SEASON,
+    ]
     summary = pd.DataFrame.from_dict(rows, orient="index")
     return Result(
         title=spec.title,
         question=spec.question,
-        answer=answer.sentences(findings, rows),
+        answer=answer.sentences(findings, rows, spec.background.days),
         facts=_facts(spec, campus, feeder, bus, bus_name, season_s, shape),
         notes=list(dict.fromkeys(notes)),
         findings=findings,
@@ -145,10 +160,10 @@ def _solve(
     )
 
 
-def _feeder_path(feeder: str, base: Path) -> str:
-    """Return a feeder's name as it is, and a relative path as seen from the study's folder."""
-    beside = base / feeder
-    return str(beside) if beside.is_file() else feeder
+def _beside(name: str, base: Path) -> str:
+    """Return a name as it is, and a relative path as seen from the study's folder."""
+    beside = base / name
+    return str(beside) if beside.is_file() else name
 
 
 def _season(spec: StudySpec) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +174,7 @@ def _season(spec: StudySpec) -> tuple[np.ndarray, np.ndarray]:
 
 def _tasks(spec: StudySpec, feeder: str, campus: Campus, season_s: np.ndarray, shape: np.ndarray) -> list[FlowTask]:
     step_s = spec.background.shape.step_s
-    one = (feeder, spec.reference_bus)
+    one = (feeder, spec.reference_bus, spec.background.generation)
     tasks = [FlowTask("", "without site", *one, None, shape, season_s, step_s)]
     for label, wave in campus.strategies.items():
         for part, how in (("season", "max"), ("season_mean", "mean")):
@@ -200,6 +215,7 @@ def _for_report(wave: xr.Dataset) -> xr.Dataset:
 
 def _findings(
     spec: StudySpec,
+    rules: Rulebook | None,
     campus: Campus,
     parts: Mapping[str, xr.Dataset],
     wave: xr.Dataset,
@@ -216,9 +232,21 @@ def _findings(
     for part, (words, hour) in hours.items():
         own = base.isel(time=hour)
         found += check_limits(parts[part], spec.limits, where=words, base=own)
-    if spec.rulebook is not None:
-        found += [replace(f, decides=False) for f in check(metered, spec.rulebook)]
+    if rules is not None:
+        found += [replace(f, decides=False) for f in check(metered, rules)]
     return found
+
+
+def _generation_note(spec: StudySpec, net: Any, shape: np.ndarray) -> list[str]:
+    """Say what the slack does when loads move and generators do not."""
+    own = sum(float((net[t].p_mw * net[t].scaling)[net[t].in_service].sum()) for t in ("gen", "sgen") if len(net[t]))
+    if own <= 0 or spec.background.generation == "follow":
+        return []
+    load = float((net.load.p_mw * net.load.scaling)[net.load.in_service].sum())
+    return [
+        f"The net's own generators keep their {own:.4g} MW while its loads fall from {load * shape.max():.4g} to "
+        f"{load * shape.min():.4g} MW: the slack takes the difference, unless background.generation is `follow`."
+    ]
 
 
 def _facts(
@@ -267,9 +295,9 @@ def _clock(time_s: float) -> str:
 
 def _assumptions(spec: StudySpec) -> list[Assumption]:
     shape = spec.background.shape
-    return [a for a in spec.assumptions() if not a.name.startswith(("background.shape.", "load.expected"))] + [
-        Assumption("background.shape", shape.title, "quoted", f"{shape.source} ({shape.licence})")
-    ]
+    return [
+        a for a in spec.assumptions() if not a.name.startswith(("background.shape.", "load.expected", "load.servers"))
+    ] + [Assumption("background.shape", shape.title, "quoted", f"{shape.source} ({shape.licence})")]
 
 
 def _manifest(

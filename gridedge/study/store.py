@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridedge.errors import bad
+from gridedge.study.model import file_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gridedge.study.result import Result
 
 MANIFEST = "manifest.json"
+REPORT = "report.html"
+WITHOUT_SITE = "without-site.nc"
 
 
 @contextmanager
@@ -33,6 +35,7 @@ def output_folder(out: Path) -> Iterator[Path]:
     """
     out = out.absolute()
     _refuse_foreign(out)
+    made = [p for p in (out.parent, *out.parent.parents) if not p.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
@@ -44,14 +47,30 @@ def output_folder(out: Path) -> Iterator[Path]:
         _swap(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        for folder in made:  # a failed run leaves no empty folders behind
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _refuse_foreign(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise bad("the output is a file, not a folder", str(out), "Name a folder with --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+    if not out.is_dir():
+        return
+    foreign = sorted({path.name for path in out.iterdir()} - _own_files(out))
+    if foreign:
         cure = "Name an empty or a new folder with --out; only an older result is replaced."
-        raise bad("the output folder holds other files", str(out), cure)
+        raise bad("the output folder holds other files", f"{out}: {', '.join(foreign[:5])}", cure)
+
+
+def _own_files(out: Path) -> set[str]:
+    """Return the names of the files in a folder that a study wrote there, as its manifest says."""
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    ours = isinstance(manifest, dict) and "spec_sha256" in manifest and isinstance(manifest.get("files"), list)
+    return {str(name) for name in manifest["files"]} if ours else set()
 
 
 def _swap(part: Path, out: Path) -> None:
@@ -66,20 +85,16 @@ def _swap(part: Path, out: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def file_name(label: str) -> str:
-    """Return a strategy's label as a file name that every system takes."""
-    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "strategy"
-
-
 def write(result: Result, folder: Path) -> None:
     """Write one NetCDF per strategy, the season without the site, summary, findings and manifest."""
     for label, tree in result.data.items():
         write_tree(tree, folder / f"{file_name(label)}.nc")
-    result.base.pipe(_storable).to_netcdf(folder / "without-site.nc", engine="h5netcdf")
+    result.base.pipe(_storable).to_netcdf(folder / WITHOUT_SITE, engine="h5netcdf")
     result.summary.to_csv(folder / "summary.csv", index_label="strategy", float_format="%.10g")
     rows = [{"strategy": label, **f.to_dict()} for label, found in result.findings.items() for f in found]
     (folder / "findings.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    (folder / MANIFEST).write_text(json.dumps(result.manifest, indent=1), encoding="utf-8")
+    files = sorted([*(path.name for path in folder.iterdir()), MANIFEST, REPORT])
+    (folder / MANIFEST).write_text(json.dumps({**result.manifest, "files": files}, indent=1), encoding="utf-8")
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:

@@ -26,6 +26,8 @@ class FlowTask:
         Name or path.
     reference_bus : int, str or None
         For files without one.
+    generation : {"hold", "follow"}
+        Whether the net's generators keep their power or follow the shape.
     site : Dataset or None
         What the site draws; None solves the feeder alone.
     shape : ndarray, shape (step,)
@@ -40,6 +42,7 @@ class FlowTask:
     part: str
     feeder: str
     reference_bus: int | str | None
+    generation: str
     site: xr.Dataset | None
     shape: np.ndarray
     shape_time_s: np.ndarray
@@ -61,16 +64,32 @@ def feeder_of(feeder: str, reference_bus: int | str | None) -> Any:
 
 def solve_task(task: FlowTask) -> xr.Dataset:
     """Solve one task; runs in a worker or here."""
-    from gridedge.grid.inject import scaled_loads
+    from gridedge.grid.inject import scaled_background
     from gridedge.grid.solve import solve
 
     net = feeder_of(task.feeder, task.reference_bus).net
-    background = scaled_loads(net, task.shape, task.shape_time_s)
-    background.attrs["dt_s"] = task.shape_step_s
+    tables = ("load", "sgen", "gen") if task.generation == "follow" else ("load",)
+    background = {t: scaled_background(net, t, task.shape, task.shape_time_s) for t in tables if len(net[t])}
+    for ds in background.values():
+        ds.attrs["dt_s"] = task.shape_step_s
     try:
-        return solve(net, task.site, background={"load": background})
+        return solve(net, task.site, background=background)
     except RunError as error:
-        raise RunError(f"{task.strategy}, {task.part.replace('_', ' ')}: {error}") from error
+        raise RunError(f"{task.strategy}, {task.part.replace('_', ' ')}: {error}".lstrip(", ")) from error
+
+
+def _stands_alone(task: FlowTask, results: dict[tuple[str, str], xr.Dataset]) -> None:
+    """Raise RunError where the feeder fails without any site: no study can stand on it."""
+    if task.site is not None:
+        return
+    solved = results[task.strategy, task.part]["converged"].values
+    if not solved.all():
+        low = float(task.shape[~solved].min())
+        raise RunError(
+            f"The feeder itself fails in {int((~solved).sum())} of {solved.size} steps without any site, at {low:.3g} "
+            "of its own loads. Its generators keep their power while the loads move: set "
+            "background.generation: follow, or choose a flatter background.shape."
+        )
 
 
 def solve_all(
@@ -90,12 +109,14 @@ def solve_all(
     if executor is None:
         for task in tasks:
             note(task, solve_task(task))
+            _stands_alone(task, results)
         return results
     # The long ones first, so that no worker is left with one at the end.
     waiting = {executor.submit(solve_task, t): t for t in sorted(tasks, key=lambda t: -t.steps)}
     try:
         for future in as_completed(waiting):
             note(waiting[future], future.result())
+            _stands_alone(waiting[future], results)
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise

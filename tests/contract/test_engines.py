@@ -98,8 +98,7 @@ def test_what_the_batch_engine_cannot_do_is_refused_by_name_and_auto_goes_elsewh
     assert ds.attrs["engine"] == "reference"
     assert "loads that depend on the voltage" in ds.attrs["engine_why"]
     own = copy.deepcopy(net)
-    pp.create_load(own, 4, p[70])
-    own.load.loc[own.load.index[-1], ["const_z_p_percent", "const_z_q_percent"]] = 0.0
+    pp.create_sgen(own, 4, -p[70])
     pp.runpp(own, tolerance_mva=1e-10)
     np.testing.assert_allclose(ds["vm_pu"][70], own.res_bus.vm_pu, rtol=0, atol=1e-8)
 

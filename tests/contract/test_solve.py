@@ -10,7 +10,7 @@ import gridedge
 from gridedge import sources
 from gridedge.errors import InputError, RunError
 from gridedge.grid.feeders import load_feeder
-from gridedge.grid.inject import scaled_loads, to_pandapower
+from gridedge.grid.inject import scaled_background, to_pandapower
 
 pp = pytest.importorskip("pandapower")
 from pandapower import networks as nw  # noqa: E402
@@ -143,7 +143,7 @@ def test_ten_sampled_steps_of_a_waveform_equal_a_plain_loop(oberrhein):
 def test_scaling_and_in_service_still_apply(oberrhein):
     """mv_oberrhein has scaling 0.6: 61.9 MW nominal are 37.1 MW in the power flow."""
     time = np.array([0.0, 900.0])
-    background = scaled_loads(oberrhein, np.array([1.0, 0.5]), time)
+    background = scaled_background(oberrhein, "load", np.array([1.0, 0.5]), time)
     assert float(background["p_mw"].isel(time=0).sum()) == pytest.approx(61.86, abs=0.005)
     result = gridedge.solve(oberrhein, background=background)
     own = copy.deepcopy(oberrhein)
@@ -169,7 +169,7 @@ def test_generators_and_static_generators_move():
 
 
 def test_a_coarse_background_is_held_and_its_end_is_an_error(oberrhein):
-    background = scaled_loads(oberrhein, np.array([1.0, 0.3]), np.array([0.0, 10.0]))
+    background = scaled_background(oberrhein, "load", np.array([1.0, 0.3]), np.array([0.0, 10.0]))
     load = site(118, np.full(20, 2.0), dt_s=1.0)
     vm = gridedge.solve(oberrhein, load, background=background)["vm_pu"].sel(bus=118).values
     assert np.ptp(vm[:10]) < 1e-9
@@ -327,10 +327,10 @@ def test_a_dc_line_is_solved_as_runpp_does(engine):
 
 def test_backgrounds_that_would_be_guessed_at_are_refused(oberrhein):
     load = site(118, np.full(5, 1.0), dt_s=2.0)
-    fine = scaled_loads(oberrhein, np.ones(10), np.arange(10.0))
+    fine = scaled_background(oberrhein, "load", np.ones(10), np.arange(10.0))
     with pytest.raises(InputError, match=r"finer than the step.*1 s < 2 s"):
         gridedge.solve(oberrhein, load, background=fine)
-    good = scaled_loads(oberrhein, np.ones(5), 2.0 * np.arange(5.0))
+    good = scaled_background(oberrhein, "load", np.ones(5), 2.0 * np.arange(5.0))
     with pytest.raises(InputError, match="twice"):
         gridedge.solve(oberrhein, load, background=xr.concat([good, good.isel(load=[3])], dim="load"))
     with pytest.raises(InputError, match="no labels"):
@@ -344,7 +344,9 @@ def test_what_has_no_effect_is_said(oberrhein):
     index = int(net.load.index[4])
     net.load.loc[index, "in_service"] = False
     DiscreteTapControl(net, int(net.trafo.index[0]), 0.98, 1.02)
-    result = gridedge.solve(net, site(118, [1.0, 2.0]), background=scaled_loads(net, np.ones(2), 0.05 * np.arange(2)))
+    result = gridedge.solve(
+        net, site(118, [1.0, 2.0]), background=scaled_background(net, "load", np.ones(2), 0.05 * np.arange(2))
+    )
     said = " ".join(result.attrs["remarks"])
     assert "1 controllers of the net are not run" in said
     assert "1 of table load that are out of service" in said

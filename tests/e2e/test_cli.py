@@ -97,7 +97,7 @@ def test_feeders_and_profiles_are_listed_and_described(capsys, monkeypatch):
         (("run", "--set", "load.period_s=-3"), "load.period_s cannot be used (got -3)"),
         (("run", "--set", "load.profile=h100-trainin"), "Did you mean 'h100-training'?"),
         (("run", "--set", "waveform.dt_s=0"), "waveform.dt_s cannot be used (got 0)"),
-        (("run", "--set", "waveform.dt_s=700"), "dt_s is longer than the duration"),
+        (("run", "--set", "waveform.dt_s=700"), "dt_s is longer than measure_s"),
         (("run", "--set", "site.size.meter_peak_mw=.nan"), "site.size.meter_peak_mw cannot be used"),
         (("run", "--set", "site.size.servers=3"), "the size of the site must be given once"),
         (("run", "--set", "site.size.meter_peak_kw=5000"), "Did you mean 'meter_peak_mw'?"),
@@ -196,3 +196,90 @@ def test_a_shipped_study_is_found_by_its_path_from_anywhere(capsys, monkeypatch,
     code, _, err = gridedge(capsys, monkeypatch, "run", "studies/measured-campus.yaml", "--out", "x")
     assert code == 2
     assert "--set load.trace=" in err
+
+
+def test_the_readmes_example_of_a_mistake_is_what_one_sees(capsys, monkeypatch, tmp_path):
+    from pathlib import Path
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(small_study(tmp_path, **{"  bus: Bus 73": "  buss: Bus 73"}).read_text())
+    monkeypatch.chdir(tmp_path)
+    code, _, err = gridedge(capsys, monkeypatch, "run", "mine.yaml")
+    assert code == 2
+    assert err.strip() in readme
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "gridedge-results").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["site.bus=true"], "bus is a switch, not a value (got true)"),
+        (["site.size.meter_peak_mw=5 MW"], "the unit is in the key's name"),
+        (["load={profil: h100-training}"], "Did you mean 'profile'?"),
+        (["requirement.0.window_s=700"], "not shorter than what is measured"),
+        (["waveform.dt_s=1e-6"], "too many steps"),
+        (["waveform.dt_s=0.07"], "is no whole number of steps"),
+        (["rulebook=operatrs"], "Did you mean 'operators'?"),
+        (["strategies={a b: [], A-B: []}"], "two strategies need the same file"),
+        (["strategies.without site=[]"], "two strategies need the same file"),
+        (
+            ["strategies={x: [{step: battery, p_rated_mw: 1, e_rated_mwh: 1, ramp_mw_per_min: 1}, "
+             "{step: dummy_load, floor_pu: 0.5}]}"],
+            "out of order",
+        ),
+    ],
+)  # fmt: skip
+def test_what_was_accepted_once_and_must_not_be(capsys, monkeypatch, tmp_path, settings, message):
+    words = [word for setting in settings for word in ("--set", setting)]
+    code, out, err = gridedge(capsys, monkeypatch, "run", *words, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in err
+    assert "--set" in err or "default.yaml" in err
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_only_looks_like_a_result_is_left_alone(capsys, monkeypatch, tmp_path):
+    (tmp_path / "manifest.json").write_text('{"name": "my browser extension"}')
+    (tmp_path / "notes.txt").write_text("precious")
+    code, _, err = gridedge(capsys, monkeypatch, "run", "--out", tmp_path)
+    assert code == 2
+    assert "manifest.json, notes.txt" in err
+    (tmp_path / "manifest.json").write_text(json.dumps({"spec_sha256": "x", "files": ["manifest.json"]}))
+    code, _, err = gridedge(capsys, monkeypatch, "run", "--out", tmp_path)
+    assert code == 2
+    assert "notes.txt" in err
+    assert (tmp_path / "notes.txt").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a console signal cannot be sent to one process on Windows")
+def test_stopping_in_the_middle_says_so_and_leaves_nothing(tmp_path):
+    import signal
+    import time
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        command = [sys.executable, "-m", "gridedge", "run", "--out", str(tmp_path / "out")]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".out.part-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        running.send_signal(number)
+        out, err = running.communicate(timeout=60)
+        assert running.returncode == 128 + number
+        assert "stopped; nothing was written" in err
+        assert "Traceback" not in err
+        assert out == ""
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_generators_may_follow_the_loads(capsys, monkeypatch, tmp_path):
+    words = ["--set", "feeder=case39", "--set", "site.bus=15", "--set", "site.size.meter_peak_mw=100"]
+    code, _, err = gridedge(capsys, monkeypatch, "run", *SMALL, *words, "--out", tmp_path / "a")
+    assert code == 1
+    assert "The feeder itself fails" in err
+    assert "background.generation: follow" in err
+    words += ["--set", "background.generation=follow"]
+    code, out, err = gridedge(capsys, monkeypatch, "run", *SMALL, *words, "--out", tmp_path / "b")
+    assert code == 0, err
+    assert "bus index 15" in out

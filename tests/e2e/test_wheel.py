@@ -55,7 +55,6 @@ def installed(wheel, tmp_path_factory):
         "install",
         "--quiet",
         "--no-compile",
-        "--disable-pip-version-check",
     ]
     locked = [*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt")]
     done = subprocess.run(locked, check=False, capture_output=True, text=True)

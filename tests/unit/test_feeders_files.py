@@ -281,7 +281,8 @@ def test_a_missing_package_names_the_extra(
         target.write_text(CASE3, encoding="utf-8")
     with pytest.raises(InputError, match=package) as caught:
         load_feeder(target)
-    assert f'pip install "gridedge[{extra}]"' in str(caught.value)
+    assert f"(extra [{extra}])" in str(caught.value)
+    assert "-m pip --python" in str(caught.value)
 
 
 def test_reading_descriptions_imports_no_pandapower() -> None:

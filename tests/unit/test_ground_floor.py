@@ -57,7 +57,7 @@ def test_step_count(duration, dt, steps):
         (-5, 1, "duration_s must be a positive"),
         (float("nan"), 1, "duration_s must be a positive"),
         (1, 0, "dt_s must be a positive"),
-        (1, 2, "longer than the duration"),
+        (1, 2, "longer than duration_s"),
         (1, 0.3, "no whole number of steps"),
     ],
 )

@@ -193,3 +193,8 @@ def test_a_clock_that_starts_in_1970_measures_like_one_that_starts_at_zero():
         assert a.verdict == b.verdict == "pass"
         assert a.measured == pytest.approx(20.0)
         assert b.measured == pytest.approx(20.0, rel=1e-6)
+
+
+def test_a_set_point_at_the_limit_holds_it():
+    found = by_name(check_limits(flow([[1.05 + 3e-16, 0.95 - 3e-16]], [[100 + 1e-12, 50]]), LIMITS, where="w"))
+    assert {f.verdict for f in found.values()} == {"pass"}

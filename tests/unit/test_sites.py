@@ -217,3 +217,10 @@ def test_noise_that_could_make_power_negative_is_refused():
     spec = {"profile": "h100-training", "communication_pu": 0.05, "checkpoint_interval_s": None}
     with pytest.raises(InputError, match="noise would make the power negative"):
         gridedge.generate(spec, duration_s=10, dt_s=1)
+
+
+def test_a_reaction_within_a_step_overlaps_by_its_share_of_the_step():
+    p = np.tile([9.0, 9, 1, 1], 50)
+    coarse = dummy_load(p, 2.0, floor_mw=6.0, reaction_s=0.1, most_mw=20.0)
+    fine = dummy_load(np.repeat(p, 20), 0.1, floor_mw=6.0, reaction_s=0.1, most_mw=20.0)
+    np.testing.assert_allclose(coarse, fine.reshape(-1, 20).mean(axis=1), atol=1e-12)

@@ -22,6 +22,7 @@ from gridedge.grid.engines.moving import Moving
 # means less than 1e-9 pu.
 _TOLERANCES_MVA = (1e-10, 1e-8)
 _BLOCK = 512
+_MOST = 20  # Newton converges in fewer, or not at all
 FAR_PU = 0.2  # a voltage this far from the base state may be the lower root; it is solved again from scratch
 _HAS_NUMBA = importlib.util.find_spec("numba") is not None
 
@@ -102,7 +103,11 @@ def run_once(net: Any) -> bool:
         try:
             with np.errstate(all="ignore"):
                 pp.runpp(
-                    net, tolerance_mva=tolerance_mva, calculate_voltage_angles=True, numba=_HAS_NUMBA, max_iteration=30
+                    net,
+                    tolerance_mva=tolerance_mva,
+                    calculate_voltage_angles=True,
+                    numba=_HAS_NUMBA,
+                    max_iteration=_MOST,
                 )
         except LoadflowNotConverged:
             continue
