@@ -72,7 +72,7 @@ def test_ten_sampled_steps_equal_a_plain_runpp_loop(result, oberrhein):
     shape = result.base  # its hours say how the loads stand
     from gridedge.study.model import load_study
 
-    spec, _ = load_study("default")
+    spec = load_study("default").spec
     factor = spec.background.shape.factor(96)
     samples = [("season", int(k), factor[k]) for k in rng.integers(0, 96, 4)]
     samples += [("window_peak", int(k), factor.max()) for k in rng.integers(0, 700, 3)]
@@ -138,7 +138,7 @@ def test_a_site_behind_its_own_transformer_is_the_largest_that_fits(size, rating
     from gridedge.study.model import Size, load_study
 
     settings = [f"site.size.meter_peak_mw={size}", f"site.facility.transformer.sn_mva={rating}", "waveform.dt_s=0.1"]
-    spec, _ = load_study("default", settings)
+    spec = load_study("default", settings).spec
     campus = build_campus(spec, Path(), 118)
     assert campus.p_meter_peak_mw <= size
     larger = spec.site.model_copy(update={"size": Size(servers=campus.servers + 1)})

