@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -12,31 +9,12 @@ import xarray as xr
 from gridedge.measure.finding import Finding
 from gridedge.plot.network import NetworkPicture
 from gridedge.spec import Assumption
+from gridedge.study.result import Result
 
 STRATEGIES = ["none", "dummy workload", "battery"]
 BUSES = 179
 SITE_BUS = 58
 PERIOD_S = 4.2
-
-
-@dataclass(frozen=True)
-class SampleResult:
-    """What a report is made from."""
-
-    title: str
-    question: str
-    answer: list[str]
-    facts: list[tuple[str, str]]
-    notes: list[str]
-    findings: dict[str, list[Finding]]
-    summary: pd.DataFrame
-    assumptions: list[Assumption]
-    manifest: dict[str, Any]
-    data: dict[str, xr.DataTree]
-    base: xr.Dataset | None
-    network: NetworkPicture | None
-    limits: dict[str, Any]
-    zoom_s: float | None
 
 
 def sample_waveforms(duration_s: float = 900.0, dt_s: float = 0.05) -> dict[str, xr.Dataset]:
@@ -148,7 +126,7 @@ def sample_assumptions() -> list[Assumption]:
     ]
 
 
-def sample_result() -> SampleResult:
+def sample_result() -> Result:
     """Return a whole result: 3 strategies, 179 buses, 900 s of waveform, a day of quarter hours."""
     rng = np.random.default_rng(1)
     hours = np.arange(96) / 4
@@ -182,7 +160,7 @@ def sample_result() -> SampleResult:
             "wasted_mwh": float(wave["wasted_mw"].mean() / 4),
             "lost_mwh": 0.021 if label == "battery" else 0.0,
         }
-    return SampleResult(
+    return Result(
         title="A 5 MW training campus on a 20 kV feeder",
         question=(
             "Can a training campus of 560 nodes connect to this rural medium-voltage feeder, and which of two remedies "

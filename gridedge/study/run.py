@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
@@ -19,25 +17,15 @@ from gridedge import schema
 from gridedge.measure.finding import Finding
 from gridedge.measure.limits import check_limits
 from gridedge.measure.rulebook import Rulebook, check, load_rulebook
-from gridedge.profiles.measured import MeasuredProfile
 from gridedge.profiles.training import TrainingProfile
-from gridedge.spec import Assumption
-from gridedge.study import answer, store
+from gridedge.study import answer, describe, store
 from gridedge.study.campus import Campus, build_campus
 from gridedge.study.model import Study, StudySpec, load_study
+from gridedge.study.picture import picture
 from gridedge.study.result import Result
 from gridedge.study.tasks import FlowTask, feeder_of, solve_all
 
 _PARTS = ("season", "season_mean", "window_peak", "window_lightest")
-_VERSIONS = ("gridedge", "pandapower", "numpy", "scipy", "pandas", "xarray")
-_LOWER_BOUND = (
-    "Sources are held at their set-point on the waveform's clock, so the voltage swings of the windows are a lower "
-    "bound; each sample of a window is a quasi-steady power flow."
-)
-_SEASON = (
-    "Over the season the site stands at the highest power of its measured stretch for voltages and loadings, and at "
-    "its mean for losses; taps are held."
-)
 
 
 def run(
@@ -123,38 +111,26 @@ def _solve(
         findings[label] = _findings(spec, rules, campus, parts, wave, flows["", "without site"])
         rows[label] = answer.summary_row({**parts, "waveform": wave}, spec.waveform.dt_s)
         data[label] = xr.DataTree.from_dict(parts)
-    inverters = [
-        f"{label}: the storage's inverter needs {wave.attrs['storage_inverter_mva']:.3g} MVA to give its power and to "
-        "keep the power factor at the meter."
-        for label, wave in campus.strategies.items()
-        if "storage_inverter_mva" in wave.attrs
-    ]
-    generators = _generation_note(spec, feeder.net, shape)
-    remarks = [remark for ds in flows.values() for remark in ds.attrs["remarks"]]
     notes = [
         *feeder.notes,
         *condition(feeder.net),
         *campus.notes,
-        *remarks,
-        *generators,
-        *inverters,
-        _LOWER_BOUND,
-        _SEASON,
+        *describe.notes(spec, feeder.net, campus, flows, shape),
     ]
     summary = pd.DataFrame.from_dict(rows, orient="index")
     return Result(
         title=spec.title,
         question=spec.question,
         answer=answer.sentences(findings, rows, spec.background.days),
-        facts=_facts(spec, campus, feeder, bus, bus_name, season_s, shape),
+        facts=describe.facts(spec, campus, feeder, bus, bus_name, season_s, shape),
         notes=list(dict.fromkeys(notes)),
         findings=findings,
         summary=summary,
-        assumptions=_assumptions(spec),
-        manifest=_manifest(spec, feeder, flows, began),
+        assumptions=describe.assumptions(spec),
+        manifest=describe.manifest(spec, feeder, flows, began),
         data=data,
         base=flows["", "without site"],
-        network=_picture(feeder.net, flows["", "without site"], bus),
+        network=picture(feeder.net, flows["", "without site"], bus),
         limits={k: v for k, v in (("vm_pu", spec.limits.vm_pu), ("loading_percent", spec.limits.loading_percent)) if v},
         zoom_s=spec.load.period_s if isinstance(spec.load, TrainingProfile) else None,
     )
@@ -235,133 +211,3 @@ def _findings(
     if rules is not None:
         found += [replace(f, decides=False) for f in check(metered, rules)]
     return found
-
-
-def _generation_note(spec: StudySpec, net: Any, shape: np.ndarray) -> list[str]:
-    """Say what the slack does when loads move and generators do not."""
-    own = sum(float((net[t].p_mw * net[t].scaling)[net[t].in_service].sum()) for t in ("gen", "sgen") if len(net[t]))
-    if own <= 0 or spec.background.generation == "follow":
-        return []
-    load = float((net.load.p_mw * net.load.scaling)[net.load.in_service].sum())
-    return [
-        f"The net's own generators keep their {own:.4g} MW while its loads fall from {load * shape.max():.4g} to "
-        f"{load * shape.min():.4g} MW: the slack takes the difference, unless background.generation is `follow`."
-    ]
-
-
-def _facts(
-    spec: StudySpec, campus: Campus, feeder: Any, bus: int, bus_name: str, season_s: np.ndarray, shape: np.ndarray
-) -> list[tuple[str, str]]:
-    wave, net = spec.waveform, feeder.net
-    peak, light = float(season_s[int(np.argmax(shape))]), float(season_s[int(np.argmin(shape))])
-    return [
-        ("Feeder", f"{feeder.name}: {feeder.title}"),
-        ("Source of the feeder", f"{feeder.source} ({feeder.licence})"),
-        ("Connection", f"bus index {bus}, named {bus_name!r}, {net.bus.vn_kv.at[bus]:g} kV"),
-        ("Servers", f"{campus.servers} x {campus.server_name}"),
-        ("Nameplate power", f"{campus.nameplate_mw:.4g} MW"),
-        ("Highest IT power, no mitigation", f"{campus.p_it_peak_mw:.4g} MW"),
-        ("Highest power at the meter, no mitigation", f"{campus.p_meter_peak_mw:.4g} MW"),
-        (
-            "Power factor at the meter",
-            f"{spec.site.facility.power_factor:g} ({_lead(spec.site.facility.power_factor)})",
-        ),
-        ("Load", spec.load.title or spec.load.kind),
-        (
-            "Season",
-            f"{season_s.size} steps of {spec.background.shape.step_s / 60:g} min; {spec.background.shape.title}",
-        ),
-        (
-            "Peak and lightest step",
-            f"{_clock(peak)} at factor {shape.max():.3g}, {_clock(light)} at factor {shape.min():.3g}",
-        ),
-        (
-            "Waveform",
-            f"{wave.measure_s:g} s at {wave.dt_s:g} s measured; {wave.window_s:g} s of it, from "
-            f"{campus.window_start_s:g} s on, through the power flow at the peak and at the lightest step",
-        ),
-    ]
-
-
-def _lead(power_factor: float) -> str:
-    return "leading" if power_factor < 0 else "lagging"
-
-
-def _clock(time_s: float) -> str:
-    day, second = divmod(int(time_s), 86400)
-    text = f"{second // 3600:02d}:{second % 3600 // 60:02d}"
-    return text if day == 0 else f"day {day + 1}, {text}"
-
-
-def _assumptions(spec: StudySpec) -> list[Assumption]:
-    shape = spec.background.shape
-    return [
-        a for a in spec.assumptions() if not a.name.startswith(("background.shape.", "load.expected", "load.servers"))
-    ] + [Assumption("background.shape", shape.title, "quoted", f"{shape.source} ({shape.licence})")]
-
-
-def _manifest(
-    spec: StudySpec, feeder: Any, flows: Mapping[tuple[str, str], xr.Dataset], began: float
-) -> dict[str, Any]:
-    first = next(iter(flows.values()))
-    return {
-        "study": spec.title,
-        "spec_sha256": spec.hash(),
-        "seed": spec.seed,
-        "spec": spec.to_dict(),
-        "feeder": {"name": feeder.name, "source": feeder.source, "licence": feeder.licence, "cite": feeder.cite},
-        "trace": spec.load.trace if isinstance(spec.load, MeasuredProfile) else None,
-        "engine": first.attrs["engine"],
-        "engine_detail": first.attrs["engine_detail"],
-        "engine_why": first.attrs["engine_why"],
-        "error_vm_pu": max(ds.attrs["error_vm_pu"] for ds in flows.values()),
-        "power_flows": int(sum(ds.sizes["time"] for ds in flows.values())),
-        "power_flows_not_converged": int(sum(int((~ds["converged"].values).sum()) for ds in flows.values())),
-        "reductions": {"season": "max of the measured stretch, held", "season_mean": "mean of it, held"},
-        "versions": {"python": platform.python_version(), **{n: _version(n) for n in _VERSIONS}},
-        "platform": platform.platform(),
-        "time_taken_s": round(time.perf_counter() - began, 2),
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _picture(net: Any, result: xr.Dataset, bus: int) -> Any:
-    from gridedge.grid.feeders import bus_coordinates, line_coordinates
-    from gridedge.plot.network import NetworkPicture
-
-    labels = [str(b) for b in result["branch"].values]
-    courses = line_coordinates(net)
-    return NetworkPicture(
-        bus_index=result["bus"].values,
-        bus_xy=bus_coordinates(net),
-        bus_name=[str(n) for n in result["bus_name"].values],
-        branch=labels,
-        branch_xy=None if courses is None else _courses(net, labels, courses),
-        site_bus=bus,
-        branch_bus=_ends(net, result),
-    )
-
-
-_END_COLUMNS = {
-    "line": ("from_bus", "to_bus"),
-    "trafo": ("hv_bus", "lv_bus"),
-    "trafo3w": ("hv_bus", "mv_bus"),
-    "impedance": ("from_bus", "to_bus"),
-}
-
-
-def _ends(net: Any, result: xr.Dataset) -> np.ndarray:
-    """Return the buses between which each branch is drawn, shape (branch, 2)."""
-    pairs = zip(result["element"].values, result["index"].values, strict=True)
-    return np.array([[net[e].at[i, column] for column in _END_COLUMNS[e]] for e, i in pairs], dtype=np.int64)
-
-
-def _courses(net: Any, labels: list[str], lines: list[np.ndarray]) -> list[np.ndarray]:
-    by_label = {f"line:{i}": xy for i, xy in zip(net.line.index, lines, strict=True)}
-    return [by_label.get(label, np.empty((0, 2))) for label in labels]

@@ -1,0 +1,136 @@
+"""What a study says about itself: facts, notes, assumptions and the manifest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridedge.profiles.measured import MeasuredProfile
+from gridedge.spec import Assumption
+from gridedge.study.campus import Campus
+from gridedge.study.model import StudySpec
+
+_VERSIONS = ("gridedge", "pandapower", "numpy", "scipy", "pandas", "xarray")
+_LOWER_BOUND = (
+    "Sources are held at their set-point on the waveform's clock, so the voltage swings of the windows are a lower "
+    "bound; each sample of a window is a quasi-steady power flow."
+)
+_SEASON = (
+    "Over the season the site stands at the highest power of its measured stretch for voltages and loadings, and at "
+    "its mean for losses; taps are held."
+)
+
+
+def notes(
+    spec: StudySpec, net: Any, campus: Campus, flows: Mapping[tuple[str, str], xr.Dataset], shape: np.ndarray
+) -> list[str]:
+    """Return what must be known of this run before a number is trusted."""
+    remarks = [remark for ds in flows.values() for remark in ds.attrs["remarks"]]
+    inverters = [
+        f"{label}: the storage's inverter needs {wave.attrs['storage_inverter_mva']:.3g} MVA to give its power and to "
+        "keep the power factor at the meter."
+        for label, wave in campus.strategies.items()
+        if "storage_inverter_mva" in wave.attrs
+    ]
+    return [*remarks, *_generators(spec, net, shape), *inverters, _LOWER_BOUND, _SEASON]
+
+
+def _generators(spec: StudySpec, net: Any, shape: np.ndarray) -> list[str]:
+    """Say what the slack does when loads move and generators do not."""
+    own = sum(float((net[t].p_mw * net[t].scaling)[net[t].in_service].sum()) for t in ("gen", "sgen") if len(net[t]))
+    if own <= 0 or spec.background.generation == "follow":
+        return []
+    load = float((net.load.p_mw * net.load.scaling)[net.load.in_service].sum())
+    return [
+        f"The net's own generators keep their {own:.4g} MW while its loads fall from {load * shape.max():.4g} to "
+        f"{load * shape.min():.4g} MW: the slack takes the difference, unless background.generation is `follow`."
+    ]
+
+
+def facts(
+    spec: StudySpec, campus: Campus, feeder: Any, bus: int, bus_name: str, season_s: np.ndarray, shape: np.ndarray
+) -> list[tuple[str, str]]:
+    """Return what was connected where: labels, and values with their units."""
+    wave, net = spec.waveform, feeder.net
+    peak, light = float(season_s[int(np.argmax(shape))]), float(season_s[int(np.argmin(shape))])
+    return [
+        ("Feeder", f"{feeder.name}: {feeder.title}"),
+        ("Source of the feeder", f"{feeder.source} ({feeder.licence})"),
+        ("Connection", f"bus index {bus}, named {bus_name!r}, {net.bus.vn_kv.at[bus]:g} kV"),
+        ("Servers", f"{campus.servers} x {campus.server_name}"),
+        ("Nameplate power", f"{campus.nameplate_mw:.4g} MW"),
+        ("Highest IT power, no mitigation", f"{campus.p_it_peak_mw:.4g} MW"),
+        ("Highest power at the meter, no mitigation", f"{campus.p_meter_peak_mw:.4g} MW"),
+        (
+            "Power factor at the meter",
+            f"{spec.site.facility.power_factor:g} ({_lead(spec.site.facility.power_factor)})",
+        ),
+        ("Load", spec.load.title or spec.load.kind),
+        (
+            "Season",
+            f"{season_s.size} steps of {spec.background.shape.step_s / 60:g} min; {spec.background.shape.title}",
+        ),
+        (
+            "Peak and lightest step",
+            f"{_clock(peak)} at factor {shape.max():.3g}, {_clock(light)} at factor {shape.min():.3g}",
+        ),
+        (
+            "Waveform",
+            f"{wave.measure_s:g} s at {wave.dt_s:g} s measured; {wave.window_s:g} s of it, from "
+            f"{campus.window_start_s:g} s on, through the power flow at the peak and at the lightest step",
+        ),
+    ]
+
+
+def _lead(power_factor: float) -> str:
+    return "leading" if power_factor < 0 else "lagging"
+
+
+def _clock(time_s: float) -> str:
+    day, second = divmod(int(time_s), 86400)
+    text = f"{second // 3600:02d}:{second % 3600 // 60:02d}"
+    return text if day == 0 else f"day {day + 1}, {text}"
+
+
+def assumptions(spec: StudySpec) -> list[Assumption]:
+    """Return every number that the result stands on, the background's shape as a whole."""
+    shape = spec.background.shape
+    return [
+        a for a in spec.assumptions() if not a.name.startswith(("background.shape.", "load.expected", "load.servers"))
+    ] + [Assumption("background.shape", shape.title, "quoted", f"{shape.source} ({shape.licence})")]
+
+
+def manifest(spec: StudySpec, feeder: Any, flows: Mapping[tuple[str, str], xr.Dataset], began: float) -> dict[str, Any]:
+    """Return versions, seed, hashes, engine, measured error and time taken."""
+    first = next(iter(flows.values()))
+    return {
+        "study": spec.title,
+        "spec_sha256": spec.hash(),
+        "seed": spec.seed,
+        "spec": spec.to_dict(),
+        "feeder": {"name": feeder.name, "source": feeder.source, "licence": feeder.licence, "cite": feeder.cite},
+        "trace": spec.load.trace if isinstance(spec.load, MeasuredProfile) else None,
+        "engine": first.attrs["engine"],
+        "engine_detail": first.attrs["engine_detail"],
+        "engine_why": first.attrs["engine_why"],
+        "error_vm_pu": max(ds.attrs["error_vm_pu"] for ds in flows.values()),
+        "power_flows": int(sum(ds.sizes["time"] for ds in flows.values())),
+        "power_flows_not_converged": int(sum(int((~ds["converged"].values).sum()) for ds in flows.values())),
+        "reductions": {"season": "max of the measured stretch, held", "season_mean": "mean of it, held"},
+        "versions": {"python": platform.python_version(), **{n: _version(n) for n in _VERSIONS}},
+        "platform": platform.platform(),
+        "time_taken_s": round(time.perf_counter() - began, 2),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
