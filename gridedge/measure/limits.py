@@ -68,13 +68,19 @@ def check_limits(result: xr.Dataset, limits: Limits, *, where: str, base: xr.Dat
     before = base if limits.existing == "no_worse" else None
     if limits.vm_pu is not None:
         low, high = limits.vm_pu
-        wanted = _Wanted("lowest voltage", low, "pu", 0.0005, below=True)
+        wanted = _Wanted("lowest voltage", low, "pu", 0.0005, below=True, relative=before is not None)
         findings.append(_judge(result["vm_pu"], _part(before, "vm_pu"), wanted, where, limits.source))
-        wanted = _Wanted("highest voltage", high, "pu", 0.0005)
+        wanted = _Wanted("highest voltage", high, "pu", 0.0005, relative=before is not None)
         findings.append(_judge(result["vm_pu"], _part(before, "vm_pu"), wanted, where, limits.source))
     if limits.loading_percent is not None:
         for element in dict.fromkeys(result["element"].values.tolist()):
-            wanted = _Wanted(f"highest {_WORDS.get(element, element)} loading", limits.loading_percent, "%", 0.1)
+            wanted = _Wanted(
+                f"highest {_WORDS.get(element, element)} loading",
+                limits.loading_percent,
+                "%",
+                0.1,
+                relative=before is not None,
+            )
             here = np.flatnonzero((result["element"].values == element) & result["rating_known"].values)
             unknown = int((result["element"].values == element).sum()) - here.size
             note = f"{unknown} without a known rating, of which nothing can be said" if unknown else ""
@@ -105,10 +111,12 @@ class _Wanted:
     unit: str
     tolerance: float
     below: bool = False
+    relative: bool = False
 
     @property
     def words(self) -> str:
-        return f"{'at least' if self.below else 'at most'} {self.limit:g} {self.unit}"
+        text = f"{'at least' if self.below else 'at most'} {self.limit:g} {self.unit}"
+        return f"{text}, or no worse than without the site" if self.relative else text
 
 
 def _part(base: xr.Dataset | None, name: str) -> xr.DataArray | None:

@@ -21,6 +21,12 @@ NETS = {
     "cigre_lv": nw.create_cigre_network_lv,
     "cigre_hv": nw.create_cigre_network_hv,
     "case9": nw.case9,
+    "case14": nw.case14,
+    "case30": nw.case30,
+    "case57": nw.case57,
+    "case300": nw.case300,
+    "case1354pegase": nw.case1354pegase,
+    "case2869pegase": nw.case2869pegase,
     "kerber": nw.create_kerber_vorstadtnetz_kabel_1,
 }
 VM_PU, VA_DEGREE, LOADING_PERCENT = 1e-8, 1e-6, 1e-3  # accuracy that the design asks of an exact engine
