@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import bad, nearest
-from gridedge.grid.engines.moving import Moving
+from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.feeders import find_bus, load_feeder
 from gridedge.timebase import hold
 
@@ -129,12 +129,14 @@ def moving_background(
             raise bad(
                 f"background[{table!r}] is finer than the step that is solved", f"{step_s:g} s < {dt_s:g} s", cure
             )
-        held = hold(time_s, ds["time"].values.astype(float), step_s)
+        coarse_s = np.asarray(ds["time"].values, dtype=float)
+        same = coarse_s.size == time_s.size and np.array_equal(coarse_s, time_s)
+        held = np.empty(0, dtype=np.intp) if same else hold(time_s, coarse_s, step_s)
         for column in columns:
             if column not in net[table]:
                 raise bad(f"net.{table} has no column", column, "Give p_mw only.")
-            values = ds[column].transpose("time", table).values.astype(float)
-            moving.append(Moving(table, column, rows, values[held]))
+            values = as_values(ds[column].transpose("time", table))
+            moving.append(Moving(table, column, rows, values, held=None if same else held))
     return moving, remarks
 
 

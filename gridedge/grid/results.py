@@ -47,6 +47,8 @@ class Readout:
         Branches at a bus without voltage: their loading is NaN, as in ``runpp``.
     base_mva : float
         Base power of the per-unit system. [MVA]
+    base_v : ndarray, shape (row,)
+        Voltages of the solved base state. [pu]
     """
 
     bus_index: NDArray[np.intp]
@@ -57,6 +59,7 @@ class Readout:
     sides: tuple[Side, ...]
     dead: NDArray[np.intp]
     base_mva: float
+    base_v: NDArray[np.complex128]
 
     def voltages(self, v: NDArray[np.complex128]) -> tuple[Float, Float]:
         """Return ``vm_pu`` and ``va_degree``, both (time, bus), of voltages (row, time)."""
@@ -82,6 +85,26 @@ class Readout:
             loading[:, side.element] = np.maximum(loading[:, side.element], percent.T)
         loading[:, self.dead] = np.nan
         return loading, losses
+
+    def flat(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return what the inner loops of :mod:`gridedge.grid.engines.outputs` need of buses, and of branches."""
+        turn = np.zeros(self.bus_index.size, dtype=complex)
+        here = self.bus_row >= 0
+        turn[here] = self.base_v[self.bus_row[here]]
+        turn[here] /= np.abs(turn[here])
+        element = np.concatenate([s.element for s in self.sides] or [np.empty(0, dtype=np.intp)])
+        order = np.argsort(element, kind="stable")
+        ptr = np.searchsorted(element[order], np.arange(len(self.labels) + 1)).astype(np.int64)
+        y = sp.csr_matrix((0, self.base_v.size), dtype=complex)
+        bus, full2 = np.empty(0, dtype=np.int64), np.empty(0)
+        if element.size:
+            y = sp.csr_matrix(sp.vstack([s.admittance for s in self.sides]))[order]
+            bus = np.concatenate([s.bus for s in self.sides])[order].astype(np.int64)
+            with np.errstate(divide="ignore"):
+                full2 = np.concatenate([(s.base_ka / s.full_current_ka) ** 2 for s in self.sides])[order]
+        buses = (self.bus_row.astype(np.int64), turn.real.copy(), turn.imag.copy(), np.degrees(np.angle(turn)))
+        pattern = (y.indptr.astype(np.int32), y.indices.astype(np.int32))
+        return buses, (ptr, bus, full2, *pattern, y.data.real.copy(), y.data.imag.copy(), self.base_mva)
 
 
 def readout(net: Any) -> Readout:
@@ -125,9 +148,9 @@ def readout(net: Any) -> Readout:
         base_ka = base_mva / (_SQRT3 * base_kv[bus])
         sides.append(Side(position[alive], matrix, bus, rating[alive], base_ka))
     numbers = np.asarray(index, dtype=np.intp)
-    return Readout(
-        bus_index, bus_row, labels, element, numbers, tuple(sides), np.unique(np.concatenate(dead)), base_mva
-    )
+    base_v = np.asarray(internal["V"]).copy()
+    none = np.unique(np.concatenate(dead))
+    return Readout(bus_index, bus_row, labels, element, numbers, tuple(sides), none, base_mva, base_v)
 
 
 def _ends(table: str, frame: Any, first: int, stop: int, net: Any) -> list[tuple[slice, int, Float]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,17 +12,21 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge import schema
-from gridedge.errors import RunError, bad, nearest
+from gridedge.errors import RunError, bad
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.choose import Engine, check_name, choose, held_out, judge
-from gridedge.grid.engines.moving import Moving
+from gridedge.grid.engines.march import march
+from gridedge.grid.engines.moving import Moving, as_values
+from gridedge.grid.feeders import find_bus
+from gridedge.grid.gather import OnDisk, Reduced, Whole
 from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
+from gridedge.grid.keep import Part, Plan, check_names
 from gridedge.grid.ratings import known_rating
 from gridedge.grid.results import Readout
+from gridedge.measure.limits import Limits
 
-_REDUCTIONS = ("min", "max", "mean")
-_LATER = ("beyond",)
-_QUANTITIES = (("vm_pu", "bus"), ("va_degree", "bus"), ("loading_percent", "branch"), ("pl_mw", "branch"))
+_BEYOND = {"vm_pu": (0.9, 1.1), "loading_percent": 100.0}  # EN 50160: the declared voltage +-10 %; every rating
+_LOOKED_AT = 4096  # steps without a solution that are looked at for their cause
 
 
 def solve(
@@ -31,6 +37,10 @@ def solve(
     engine: Engine = "auto",
     reduce: Sequence[str] | None = None,
     tol_vm_pu: float = 1e-6,
+    limits: Limits | Mapping[str, Any] | None = None,
+    at: Sequence[int | str] | None = None,
+    store: str | Path | None = None,
+    executor: Executor | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> xr.Dataset:
     """Solve the AC power flow of every step.
@@ -45,15 +55,28 @@ def solve(
     background : Dataset or dict of Datasets, optional
         Series for the net's own elements, ``{"load": ds}`` with ``p_mw(time, load)`` labelled by the
         net's index.  A coarser clock is held from its labels on.
-    engine : {"auto", "reference", "batch"}
-        ``reference`` is ``runpp`` at 1e-10 MVA, step by step; ``batch`` solves all steps side by side.  ``auto``
-        takes ``batch`` for many steps on a net that it covers.  ``attrs`` say which engine ran and why, and
-        ``error_vm_pu`` is its largest difference from ``runpp`` at the lightest, heaviest, first and middle step.
-        ``surface`` is refused by name.
-    reduce : sequence of {"min", "max", "mean"}, optional
-        Keep only these over time, without holding the series.
+    engine : {"auto", "reference", "batch", "surface"}
+        ``reference`` is ``runpp`` at 1e-10 MVA, step by step; ``batch`` solves all steps side by side, as exactly;
+        ``surface`` interpolates the voltages over the power of few sites, within ``tol_vm_pu``.  ``auto`` takes
+        what is fastest for the net and the steps.  ``attrs`` say which engine ran and why, and ``error_vm_pu`` is
+        its largest difference from ``runpp`` at the lightest, heaviest, first and middle step.
+    reduce : sequence of {"min", "max", "mean", "q0.95", "beyond"}, optional
+        Keep only these over time, without holding the series: a quantile ``q`` between 0 and 1 is the value that the
+        fraction ``q`` of the steps does not exceed, within the stated ``*_quantile_error``; ``beyond`` is the time
+        spent outside ``limits``.
     tol_vm_pu : float
-        Error that an interpolating engine may make; ``reference`` has none. [pu]
+        Error that ``surface`` may make; the others make none above 1e-8. [pu]
+    limits : Limits or dict, optional
+        For ``beyond``: ``vm_pu`` (low, high) [pu] and ``loading_percent`` [%].  Without: 0.9 to 1.1 pu (EN 50160, the
+        declared voltage within 10 %) and 100 %.
+    at : sequence of int or str, optional
+        Buses whose voltage is kept at every step beside the reduction.
+    store : str or path, optional
+        Write the series of every step to a new Zarr store there, block by block, and return it lazily; needs
+        the extra ``[zarr]``.
+    executor : concurrent.futures.Executor, optional
+        Works on the blocks of steps: processes, or a cluster through ``dask.distributed.Client.get_executor()``.
+        The numbers are those of one process, to the last bit.
     on_progress : callable, optional
         Told how many steps are done.
 
@@ -61,8 +84,9 @@ def solve(
     -------
     Dataset
         ``vm_pu(time, bus)`` [pu], ``va_degree(time, bus)`` [degree], ``loading_percent(time, branch)`` [%],
-        ``pl_mw(time, branch)`` [MW] and ``converged(time)``.  With ``reduce``, the dimension ``time`` of
-        the four is replaced by ``reduction``.  A step that did not converge is NaN.
+        ``pl_mw(time, branch)`` [MW] and ``converged(time)``.  With ``reduce``, the dimension ``time`` of the four is
+        replaced by ``reduction``; ``beyond`` gives ``vm_beyond_s(bus)`` and ``loading_beyond_s(branch)`` [s], and
+        ``at`` gives ``vm_at_pu(time, at)`` [pu].  A step that did not converge, or whose input is no number, is NaN.
 
     Raises
     ------
@@ -74,38 +98,81 @@ def solve(
     check_name(engine)
     if not tol_vm_pu > 0:
         raise bad("tol_vm_pu must be positive", tol_vm_pu, "Give tol_vm_pu=1e-6.")
-    _check_reductions(reduce)
+    names = check_names(reduce)
+    if names is None and at is not None:
+        raise bad("at= keeps the series of some buses beside a reduction", "reduce is missing", "Give reduce=[...].")
+    if names is not None and store is not None:
+        raise bad("store= is for the whole series", f"reduce={list(names)}", "Leave one of the two out.")
     own, remarks = private_copy(net)
     time, dt_s = _time(injections, background)
     moving, idle = moving_background(own, background, time, dt_s)
     reference.base_state(own)
+    rows = None
     if injections is not None:
         rows = add_sites(own, injections)
         for column in ("p_mw", "q_mvar"):
-            values = injections[column].transpose("time", "site").values.astype(float)
-            moving.append(Moving("sgen", column, rows, -values))
+            values = as_values(injections[column].transpose("time", "site"))
+            moving.append(Moving("sgen", column, rows, values, sign=-1.0))
         if not reference.run_once(own):  # with the sites at zero, so that the model is there to be recycled
             raise RunError("The net does not converge any more once the site's load element is added.")
 
-    total_mw = _total_mw(moving, time.size)
-    flow = choose(own, moving, total_mw, engine, on_progress)
-    if injections is not None:
+    flow = choose(own, moving, time.size, engine, tol_vm_pu)
+    if rows is not None:
         _supplied(own, flow.out, rows)
-    keep: _Series | _Reduced = _Series(time.size, flow.out) if reduce is None else _Reduced(tuple(reduce), flow.out)
+    plan = _plan(own, flow.out, names, limits, at)
+    keep: Whole | OnDisk | Reduced
+    if names is not None:
+        keep = Reduced(flow.out, plan, time.size, dt_s)
+    else:
+        keep = Whole(flow.out, time.size) if store is None else OnDisk(flow.out, time.size, Path(store), time)
     converged = np.zeros(time.size, dtype=bool)
-    judged = held_out(total_mw) if flow.engine != "reference" else np.empty(0, dtype=np.intp)
-    sample: dict[int, NDArray[np.complex128]] = {}
-    for states, v, solved in flow.blocks:
-        converged[states] = solved
-        keep.add(states, v, solved)
-        sample |= {int(states[k]): v[:, k].copy() for k in np.flatnonzero(np.isin(states, judged) & solved)}
+
+    def on_part(first: int, part: Part) -> None:
+        converged[first : first + part.solved.size] = part.solved
+        keep.add(first, part)
+        if on_progress is not None:
+            on_progress(first + part.solved.size)
+
+    judged = held_out(moving, time.size) if flow.engine != "reference" else np.empty(0, dtype=np.intp)
+    sample, lost = march(flow.segments, moving, plan, flow.out, judged, on_part, executor)
     if not converged.any():
         raise RunError(_no_step(injections, time.size))
-    ds = _dataset(keep, flow.out, own, time, converged, injections)
+    ds = _dataset(keep, plan, flow.out, own, time, converged, injections)
     ds.attrs |= {"engine": flow.engine, "engine_detail": flow.detail, "engine_why": flow.why, "dt_s": dt_s}
-    ds.attrs["remarks"] = remarks + idle
-    ds.attrs["error_vm_pu"] = judge(own, moving, np.array(sorted(sample), dtype=np.intp), sample) if sample else 0.0
+    ds.attrs["remarks"] = remarks + idle + lost + _void(moving, converged)
+    ds.attrs["error_vm_pu"] = judge(own, moving, sample, flow) if sample else 0.0
     return ds
+
+
+def _void(moving: list[Moving], converged: NDArray[np.bool_]) -> list[str]:
+    """Say how many steps are lost because their input is no number."""
+    lost = np.flatnonzero(~converged)
+    void = 0
+    for first in range(0, min(lost.size, _LOOKED_AT), 256):
+        here = lost[first : first + 256]
+        void += int((~np.isfinite(np.concatenate([m.at_each(here) for m in moving], axis=1))).any(axis=1).sum())
+    return [f"{void} steps have an input that is no number; they are not solved."] if void else []
+
+
+def _plan(
+    net: Any,
+    out: Readout,
+    names: tuple[str, ...] | None,
+    limits: Limits | Mapping[str, Any] | None,
+    at: Sequence[int | str] | None,
+) -> Plan:
+    """Return what to keep."""
+    buses, branches = out.bus_index.size, len(out.labels)
+    low, high = np.full(2 * (buses + branches), -np.inf), np.full(2 * (buses + branches), np.inf)
+    if "beyond" in (names or ()):
+        wanted = limits if isinstance(limits, Limits) else Limits(**(limits if limits is not None else _BEYOND))
+        if wanted.vm_pu is not None:
+            low[:buses], high[:buses] = wanted.vm_pu
+        if wanted.loading_percent is not None:
+            high[2 * buses : 2 * buses + branches] = wanted.loading_percent
+    position = {int(b): k for k, b in enumerate(out.bus_index)}
+    chosen = np.array([position[find_bus(net, b)[0]] for b in at or ()], dtype=np.intp)
+    return Plan(names, low, high, chosen)
 
 
 def _supplied(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:
@@ -115,17 +182,6 @@ def _supplied(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:
         if int(bus) not in alive:
             cure = "Close the switches towards it, or choose another bus."
             raise bad(f"site {name!r} connects to a bus without supply", f"bus {bus}", cure)
-
-
-def _check_reductions(reduce: Sequence[str] | None) -> None:
-    for name in reduce or ():
-        if name in _REDUCTIONS:
-            continue
-        if name in _LATER or name.startswith("q0"):
-            raise bad("this reduction is not in this version", name, "Use min, max and mean.")
-        raise bad("unknown reduction", name, nearest(name, _REDUCTIONS))
-    if reduce is not None and not len(reduce):
-        raise bad("reduce is empty", "[]", 'Give reduce=["min", "max"], or leave it out.')
 
 
 def _time(injections: xr.Dataset | None, background: Background) -> tuple[NDArray[np.float64], float]:
@@ -138,73 +194,16 @@ def _time(injections: xr.Dataset | None, background: Background) -> tuple[NDArra
     return source["time"].values.astype(float), schema.clock(source)
 
 
-def _total_mw(moving: list[Moving], steps: int) -> NDArray[np.float64]:
-    """Return the power that moves in each state, consumption positive."""
-    total = np.zeros(steps)
-    for m in moving:
-        if m.column == "p_mw":
-            total += m.values.sum(axis=1) * (1.0 if m.table in {"load", "storage"} else -1.0)
-    return total
-
-
-class _Series:
-    """Keeps every step."""
-
-    def __init__(self, steps: int, out: Readout):
-        sizes = {"bus": out.bus_index.size, "branch": len(out.labels)}
-        self.out = out
-        self.dims = "time"
-        self.values = {name: np.full((steps, sizes[dim]), np.nan) for name, dim in _QUANTITIES}
-
-    def add(self, states: NDArray[np.intp], v: NDArray[np.complex128], solved: NDArray[np.bool_]) -> None:
-        good = states[solved]
-        for name, block in _block(self.out, v[:, solved]).items():
-            self.values[name][good] = block
-
-
-class _Reduced:
-    """Keeps the smallest, largest and mean over the converged steps."""
-
-    def __init__(self, names: tuple[str, ...], out: Readout):
-        self.names, self.out, self.count = names, out, 0
-        self.dims = "reduction"
-        self.parts: dict[str, dict[str, NDArray[np.float64]]] = {}
-
-    def add(self, _: NDArray[np.intp], v: NDArray[np.complex128], solved: NDArray[np.bool_]) -> None:
-        if not solved.any():
-            return
-        for name, block in _block(self.out, v[:, solved]).items():
-            fresh = {"min": block.min(axis=0), "max": block.max(axis=0), "mean": block.sum(axis=0)}
-            old = self.parts.setdefault(name, fresh)
-            if old is not fresh:
-                old["min"] = np.minimum(old["min"], fresh["min"])
-                old["max"] = np.maximum(old["max"], fresh["max"])
-                old["mean"] = old["mean"] + fresh["mean"]
-        self.count += int(solved.sum())
-
-    @property
-    def values(self) -> dict[str, NDArray[np.float64]]:
-        return {
-            name: np.stack([part[r] / (self.count if r == "mean" else 1) for r in self.names])
-            for name, part in self.parts.items()
-        }
-
-
-def _block(out: Readout, v: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
-    vm, va = out.voltages(v)
-    loading, losses = out.branches(v)
-    return {"vm_pu": vm, "va_degree": va, "loading_percent": loading, "pl_mw": losses}
-
-
 def _dataset(
-    keep: _Series | _Reduced,
+    keep: Whole | OnDisk | Reduced,
+    plan: Plan,
     out: Readout,
     net: Any,
     time: NDArray[np.float64],
     converged: NDArray[np.bool_],
     injections: xr.Dataset | None,
 ) -> xr.Dataset:
-    ds = xr.Dataset({name: ((keep.dims, dim), keep.values[name]) for name, dim in _QUANTITIES})
+    ds = xr.Dataset(keep.variables())
     ds["converged"] = ("time", converged)
     ds = ds.assign_coords(
         time=time,
@@ -215,8 +214,10 @@ def _dataset(
         index=("branch", out.index),
         rating_known=("branch", _known(net, out)),
     )
-    if isinstance(keep, _Reduced):
-        ds = ds.assign_coords(reduction=list(keep.names))
+    if "reduction" in ds.dims:
+        ds = ds.assign_coords(reduction=[n for n in plan.names or () if n != "beyond"])
+    if plan.at.size:
+        ds = ds.assign_coords(at=out.bus_index[plan.at])
     ds.attrs = {
         "sources": "held at their set-point",
         "steps_not_converged": int((~converged).sum()),

@@ -9,6 +9,8 @@ import xarray as xr
 import gridedge
 from gridedge.errors import InputError
 from gridedge.grid.engines import batch, reference
+from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.inputs import inputs
 from gridedge.grid.engines.model import covers, extract
 from gridedge.grid.engines.moving import Moving
 
@@ -78,7 +80,11 @@ def test_a_lane_that_is_lost_does_not_harm_its_neighbours():
     values[::7] = np.nan
     values[3::7] = 60.0
     moving = [Moving("load", "p_mw", np.array([0]), values)]
-    ((_, v, converged),) = batch.solve_states(net, model, moving)
+    what = inputs(net, model, moving)
+    x = what.values(slice(0, 40))
+    room = Lanes(model.v0.size, 40)
+    converged = batch.prepare(model, what, 40).solve(moving, x, room)
+    v = room.take(np.arange(40))
     good = np.isfinite(values[:, 0]) & (values[:, 0] < 5)
     assert converged.tolist() == good.tolist()
     closed = np.sqrt(0.5 + np.sqrt(0.25 - 0.1**2))
@@ -103,7 +109,7 @@ def test_what_the_batch_engine_cannot_do_is_refused_by_name_and_auto_goes_elsewh
     np.testing.assert_allclose(ds["vm_pu"][70], own.res_bus.vm_pu, rtol=0, atol=1e-8)
 
 
-def test_auto_takes_the_batch_engine_for_many_states_and_says_so():
+def test_auto_chooses_by_what_moves_and_says_so():
     few = gridedge.solve("case33bw", site(5, np.linspace(0, 0.2, 10)))
     many = gridedge.solve("case33bw", site(5, np.linspace(0, 0.2, 100)))
     assert few.attrs["engine"] == "reference"

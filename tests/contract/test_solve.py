@@ -218,9 +218,8 @@ def test_reduce_keeps_min_max_and_mean(oberrhein):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"engine": "surface"}, "not in this version"),
         ({"engine": "referense"}, "Did you mean 'reference'"),
-        ({"reduce": ["q0.95"]}, "not in this version"),
+        ({"reduce": ["q1.5"]}, "from q0 to q1"),
         ({"reduce": ["maxx"]}, "Did you mean 'max'"),
         ({"tol_vm_pu": 0}, "must be positive"),
     ],

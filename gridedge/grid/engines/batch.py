@@ -1,13 +1,12 @@
-"""The batch engine: all states at once, by a chord Newton method recentred on the batch.
+"""The batch engine: many states at once, side by side in SIMD lanes, with one factorisation for all.
 
-One Jacobian, taken at the mean of the states and factorised once, serves them all; the states
-lie side by side in SIMD lanes (:mod:`gridedge.grid.engines.lanes`).  A state that does not contract is
-given to ``runpp``; what that cannot solve either is marked and yields no number.
+Nets whose buses all have given powers are solved by the fixed point V = V_idle + Z conj(S / V); nets with
+voltage-controlled buses by a chord Newton method, its Jacobian taken at the mean of the states.  A state that does
+not contract is given to an exact Newton; what that cannot solve either is marked and yields no number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,130 +15,159 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from gridedge.grid.engines import reference
-from gridedge.grid.engines.model import Complex, Model, injection
+from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.factors import Triangles, jacobian, ordering, triangles
+from gridedge.grid.engines.inputs import Inputs
+from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.moving import Moving
+from gridedge.grid.engines.newton import exact, newton
 
-_BLOCK = 2048
-_STEP_PU = 1e-11  # a last step of this size leaves an error far below 1e-8 pu, at any rate of contraction up to 0.99
+_ERROR_PU = 1e-10  # what may be left when a state counts as solved
 _MOST = 40
-_NEWTON_MOST = 20
+_SAMPLE = 64  # states whose mean the Jacobian is taken at
 
 
-def solve_states(
-    net: Any, model: Model, moving: list[Moving], on_block: Callable[[int], None] | None = None
-) -> Iterator[tuple[NDArray[np.intp], Complex, NDArray[np.bool_]]]:
-    """Solve states in blocks; see :func:`gridedge.grid.engines.reference.solve_states` for what is yielded.
+class Batch:
+    """A net and its factors, ready to solve blocks of states.
 
     Parameters
     ----------
-    net : pandapowerNet
-        A private copy, for the states that do not contract.
     model : Model
-        Its extraction.
-    moving : list of Moving
-        What changes.
-    on_block : callable, optional
-        Told how many states are done.
+        The net.
+    still, p, q
+        As in :class:`Inputs`.
+    centre : ndarray, shape (row,)
+        Injections near which the states lie. [pu]
     """
-    from gridedge.grid.engines.lanes import chord
 
-    count = moving[0].values.shape[0] if moving else 1
-    parts = injection(net, model, moving)
-    still = model.s0 - sum((m @ base for m, _, base in parts), np.zeros(model.v0.size, dtype=complex))
-    mean = still + sum((m @ values.mean(axis=0) for m, values, _ in parts), np.zeros(model.v0.size, dtype=complex))
-    centre = newton(model, mean)
-    if centre is None:
-        centre = model.v0
-    factors = _factorise(model, centre)
-    y = model.y
-    for first in range(0, count, _BLOCK):
-        states = np.arange(first, min(first + _BLOCK, count), dtype=np.intp)
-        s = np.repeat(still[:, None], states.size, axis=1)
-        for matrix, values, _ in parts:
-            s += matrix @ values[states].T
-        vr, vi = np.full((2, model.v0.size, states.size), np.nan)
-        iterations = np.zeros(states.size, dtype=np.int64)
-        chord(
-            y.indptr, y.indices, y.data.real.copy(), y.data.imag.copy(), *factors,
-            np.abs(centre), np.angle(centre), s.real.copy(), s.imag.copy(), _STEP_PU, _MOST, vr, vi, iterations,
+    def __init__(self, model: Model, still: Complex, p: sp.csr_matrix, q: sp.csr_matrix, centre: Complex):
+        solved = newton(model, centre)
+        self.model = model
+        self.start = model.v0 if solved is None else solved
+        self.still, self.p, self.q = still, p, q
+        self.rows = model.v0.size
+        self._fixed = not model.pv.size
+        if self._fixed:
+            self._prepare_fixed_point()
+        else:
+            self._prepare_chord()
+
+    @property
+    def method(self) -> str:
+        """What solves the states, in words."""
+        return "fixed point" if self._fixed else "chord Newton"
+
+    def _prepare_fixed_point(self) -> None:
+        m = self.model
+        unknown = m.pq
+        t = _NOTHING
+        if unknown.size:
+            unknown = unknown[ordering(m.y[unknown][:, unknown])]
+            t = triangles(sp.csc_matrix(m.y[unknown][:, unknown]), pivot=0.0)
+            unknown = unknown[np.argsort(t.column_from)]  # the factors have an order of their own
+        drive = -(m.y[unknown][:, m.ref] @ m.v0[m.ref])
+        idle = splu(sp.csc_matrix(m.y[unknown][:, unknown])).solve(drive) if unknown.size else drive
+        self._effort = 8 * (4 * (t.lower_value.size + t.upper_value.size) + 20 * unknown.size)
+        base = np.abs(m.v0[unknown])
+        self._arguments: tuple[Any, ...] = (
+            *_split(self.still[unknown]), *_rows(self.p, unknown), *_rows(self.q, unknown), t.lower, t.upper,
+            *_split(t.lower_value), *_split(t.upper_value), *_split(t.inverse_diagonal), *_split(idle),
+            *_split(self.start[unknown]), unknown.astype(np.int64),
+            np.maximum(base - reference.FAR_PU, 0.0) ** 2, (base + reference.FAR_PU) ** 2,
+            m.ref.astype(np.int64), *_split(m.v0[m.ref]),
         )  # fmt: skip
-        v = vr + 1j * vi
-        converged = (iterations > 0) & np.isfinite(v).all(axis=0)
-        # Far from the base state it may be the lower root: runpp decides from scratch.
-        converged &= ~(np.abs(np.abs(v) - np.abs(model.v0)[:, None]) > reference.FAR_PU).any(axis=0)
-        _rescue(net, moving, states, v, converged, np.asarray(np.isfinite(s).all(axis=0)))
-        v[:, ~converged] = np.nan
-        if on_block is not None:
-            on_block(int(states[-1]) + 1)
-        yield states, v, converged
+
+    def _prepare_chord(self) -> None:
+        m = self.model
+        angles = np.r_[m.pv, m.pq]
+        free = np.sort(angles)
+        order = free[ordering(m.y[free][:, free])]
+        # Angle and magnitude of a bus stand next to each other.
+        place = np.empty(self.rows)
+        place[order] = np.arange(order.size)
+        sequence = np.argsort(np.r_[place[angles], place[m.pq] + 0.5], kind="stable")
+        t = triangles(sp.csc_matrix(jacobian(m, self.start)[sequence][:, sequence]))
+        back = np.empty(sequence.size, dtype=np.int64)
+        back[sequence] = np.arange(sequence.size)
+        angle_to, magnitude_to, angle_from, magnitude_from = np.full((4, self.rows), -1, dtype=np.int64)
+        angle_to[angles], angle_from[angles] = t.row_to[back[: angles.size]], t.column_from[back[: angles.size]]
+        magnitude_to[m.pq], magnitude_from[m.pq] = t.row_to[back[angles.size :]], t.column_from[back[angles.size :]]
+        self._effort = 8 * ((t.lower_value.size + t.upper_value.size) // 2 + 4 * m.y.nnz + 30 * self.rows)
+        base = np.abs(m.v0)
+        every = np.arange(self.rows)
+        self._arguments = (
+            *_split(self.still), *_rows(self.p, every), *_rows(self.q, every), t.lower, t.upper,
+            t.lower_value.astype(np.float32), t.upper_value.astype(np.float32),
+            t.inverse_diagonal.astype(np.float32), m.y.indptr, m.y.indices, *_split(m.y.data),
+            angle_to, magnitude_to, angle_from, magnitude_from, np.abs(self.start), *_split(self.start),
+            base - reference.FAR_PU, base + reference.FAR_PU,
+        )  # fmt: skip
+
+    @property
+    def effort(self) -> int:
+        """Multiplications that one state costs, roughly."""
+        return self._effort
+
+    def contracts(self, x: Float, v: Lanes) -> bool:
+        """Solve a block of states by the inner loops alone; return whether all of them contract."""
+        return bool(self._loop(x, v).all())
+
+    def solve(self, moving: list[Moving], x: Float, v: Lanes) -> NDArray[np.bool_]:  # noqa: ARG002 (as all engines)
+        """Solve a block of states.
+
+        Parameters
+        ----------
+        moving : list of Moving
+            Not used here.
+        x : ndarray, shape (state, element)
+            What moves. [MW, Mvar]
+        v : Lanes
+            Where the voltages go.
+
+        Returns
+        -------
+        ndarray of bool, shape (state,)
+            Which states are solved.
+        """
+        solved = self._loop(x, v)
+        if not solved.all():
+            lost = np.flatnonzero(~solved)
+            s = self.still[:, None] + self.p @ x[lost].T + 1j * (self.q @ x[lost].T)
+            found, solved[lost] = exact(self.model, s)
+            v.put(lost, found)
+        return solved
+
+    def _loop(self, x: Float, v: Lanes) -> NDArray[np.bool_]:
+        from gridedge.grid.engines.lanes import chord, fixed_point
+
+        passes = np.zeros(x.shape[0], dtype=np.int64)
+        loop = fixed_point if self._fixed else chord
+        loop(x, x.shape[0], self.rows, *self._arguments, v.re, v.im, _ERROR_PU, _MOST, passes)
+        return np.asarray(passes > 0)
 
 
-def _rescue(
-    net: Any,
-    moving: list[Moving],
-    states: NDArray[np.intp],
-    v: Complex,
-    converged: NDArray[np.bool_],
-    finite: NDArray[np.bool_],
-) -> None:
-    """Give what did not contract to ``runpp``, in place; what is no number stays unsolved."""
-    lost = np.flatnonzero(~converged & finite)
-    if not lost.size:
-        return
-    part = [Moving(m.table, m.column, m.rows, m.values[states[lost]]) for m in moving]
-    for which, solution, solved in reference.solve_states(net, part, np.arange(lost.size)):
-        v[:, lost[which]] = solution
-        converged[lost[which]] = solved
+def prepare(model: Model, what: Inputs, states: int) -> Batch:
+    """Prepare a net for its states: the Jacobian is taken at the mean of a sample of them, evenly spread."""
+    sample = np.unique(np.linspace(0, states - 1, min(states, _SAMPLE)).astype(np.intp))
+    injected = what.injections(what.few(sample))
+    usable = np.isfinite(injected).all(axis=0)
+    centre = injected[:, usable].mean(axis=1) if usable.any() else model.s0
+    return Batch(model, what.still, what.p, what.q, centre)
 
 
-def jacobian(model: Model, v: Complex) -> sp.csc_matrix:
-    """Return the Jacobian of the mismatch in polar coordinates at given voltages.
-
-    Rows: active mismatch of the buses with unknown angle, then reactive mismatch of those with unknown
-    magnitude; columns: their angles [rad], then magnitudes [pu].
-    """
-    angles, magnitudes = np.r_[model.pv, model.pq], model.pq
-    current = sp.diags(model.y @ v)
-    diagonal, unit = sp.diags(v), sp.diags(v / np.abs(v))
-    by_angle = sp.csr_matrix(1j * diagonal @ (current - model.y @ diagonal).conj())
-    by_magnitude = sp.csr_matrix(diagonal @ (model.y @ unit).conj() + current.conj() @ unit)
-    blocks = [
-        [by_angle[angles][:, angles].real, by_magnitude[angles][:, magnitudes].real],
-        [by_angle[magnitudes][:, angles].imag, by_magnitude[magnitudes][:, magnitudes].imag],
-    ]
-    return sp.csc_matrix(sp.bmat(blocks))
+def _split(z: NDArray[Any]) -> tuple[Float, Float]:
+    """Return real and imaginary part, each contiguous."""
+    return np.ascontiguousarray(z.real, dtype=float), np.ascontiguousarray(z.imag, dtype=float)
 
 
-def newton(model: Model, s: Complex, tolerance_pu: float = 1e-10) -> Complex | None:
-    """Solve one state by Newton's method from the base state; None where it does not converge."""
-    angles, magnitudes = np.r_[model.pv, model.pq], model.pq
-    v = model.v0.copy()
-    for _ in range(_NEWTON_MOST):
-        mismatch = v * np.conj(model.y @ v) - s
-        f = np.r_[mismatch[angles].real, mismatch[magnitudes].imag]
-        if not np.isfinite(f).all():
-            return None
-        if np.abs(f).max(initial=0.0) < tolerance_pu * max(1.0, float(np.abs(s).max())):
-            return v
-        try:
-            step = splu(jacobian(model, v)).solve(f)
-        except RuntimeError:  # exactly singular
-            return None
-        va, vm = np.angle(v), np.abs(v)
-        va[angles] -= step[: angles.size]
-        vm[magnitudes] -= step[angles.size :]
-        v = vm * np.exp(1j * va)
-    return None
+def _rows(matrix: sp.csr_matrix, rows: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any], Float]:
+    """Return some rows of a matrix as the inner loops take them."""
+    part = sp.csr_matrix(matrix[rows])
+    return part.indptr.astype(np.int32), part.indices.astype(np.int32), part.data.astype(float)
 
 
-def _factorise(model: Model, v: Complex) -> tuple[NDArray[Any], ...]:
-    """Return the factors of the Jacobian and the unknowns, as the inner loops take them."""
-    lu = splu(jacobian(model, v), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    lower, upper = sp.csc_matrix(lu.L), sp.csc_matrix(lu.U)
-    lower.sort_indices()
-    upper.sort_indices()
-    angles = np.r_[model.pv, model.pq].astype(np.int64)
-    return (
-        lower.indptr, lower.indices, lower.data, upper.indptr, upper.indices, upper.data,
-        lu.perm_r.astype(np.int64), lu.perm_c.astype(np.int64), angles, model.pq.astype(np.int64),
-    )  # fmt: skip
+_EMPTY = np.zeros(0, dtype=np.int64)
+_NO_PATTERN = (np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32))
+_NOTHING = Triangles(
+    _EMPTY, _EMPTY, _NO_PATTERN, _NO_PATTERN, np.zeros(0, complex), np.zeros(0, complex), np.zeros(0, complex)
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import RunError, bad, nearest
-from gridedge.grid.engines import reference
+from gridedge.grid.engines.inputs import inputs
 from gridedge.grid.engines.model import covers, extract
 from gridedge.grid.engines.moving import Moving
+from gridedge.grid.engines.reference import Reference, total_mw
+from gridedge.grid.engines.solver import Solver, side_by_side
 from gridedge.grid.results import Readout, readout
 
 Engine = Literal["auto", "reference", "batch", "surface"]
-Blocks = Iterator[tuple[NDArray[np.intp], NDArray[np.complex128], NDArray[np.bool_]]]
 _ENGINES = ("auto", "reference", "batch", "surface")
 _FEW = 64  # below, starting the batch engine takes longer than runpp
 _AGREE_PU = 1e-8
-_BATCH = "chord Newton on pandapower's bus-branch model, recentred on the batch, last step below 1e-11 pu"
+_SEEN = 4096  # states among which the lightest and the heaviest are looked for
 
 
 @dataclass(frozen=True)
@@ -33,82 +33,107 @@ class Flow:
         Which engine, how it works, and why it was chosen.
     out : Readout
         From voltages to results.
-    blocks : iterator
-        States, their voltages and whether they converged.
+    segments : list of (first, stop, solver)
+        Who solves which states.
+    agree_pu : float
+        By how much the engine may differ from ``runpp``.
     """
 
     engine: str
     detail: str
     why: str
     out: Readout
-    blocks: Blocks
+    segments: list[tuple[int, int, Solver]]
+    agree_pu: float = _AGREE_PU
 
 
 def check_name(engine: str) -> None:
-    """Raise InputError for an engine that does not exist, or not yet."""
+    """Raise InputError for an engine that does not exist."""
     if engine not in _ENGINES:
         raise bad("unknown engine", engine, nearest(engine, _ENGINES))
-    if engine == "surface":
-        raise bad("this engine is not in this version", engine, 'Use engine="auto", "batch" or "reference".')
 
 
-def choose(
-    net: Any,
-    moving: list[Moving],
-    total_mw: NDArray[np.float64],
-    engine: Engine,
-    on_block: Callable[[int], None] | None,
-) -> Flow:
+def choose(net: Any, moving: list[Moving], states: int, engine: Engine, tol_vm_pu: float) -> Flow:
     """Choose the engine for a net that has just been solved as it stands.
 
     Raises
     ------
     InputError
-        If ``batch`` is asked for, and the net has what it cannot do exactly.
+        If ``batch`` or ``surface`` is asked for, and the net has what it cannot do exactly.
     """
+    why = f"asked for: {engine}"
+    if engine == "auto" and states < _FEW:
+        return _reference(net, states, f"{states} states are few")
+    if engine == "reference":
+        return _reference(net, states, why)
     reasons = covers(net)
-    why = f"asked for: {engine}" if engine != "auto" else "many states on a net that it covers"
-    if engine == "auto" and total_mw.size < _FEW:
-        engine, why = "reference", f"{total_mw.size} states are few"
-    model = None
-    if engine in {"auto", "batch"}:
-        if not reasons:
-            model = extract(net)
-            reasons = [] if model is not None else ["a bus-branch model that does not reproduce its own solution"]
-        if reasons and engine == "batch":
-            raise bad("the batch engine cannot solve this net exactly", ", ".join(reasons), 'Use engine="reference".')
-        if reasons:
-            why = f"the batch engine does not cover {', '.join(reasons)}"
-    if model is not None:
-        from gridedge.grid.engines import batch
+    model = extract(net) if not reasons else None
+    if model is None and not reasons:
+        reasons = ["a bus-branch model that does not reproduce its own solution"]
+    if model is None:
+        if engine != "auto":
+            cure = 'Use engine="reference".'
+            raise bad(f"the {engine} engine cannot solve this net exactly", ", ".join(reasons), cure)
+        return _reference(net, states, f"the batch engine does not cover {', '.join(reasons)}")
+    from gridedge.grid.engines import surface
+    from gridedge.grid.engines.batch import prepare
 
-        return Flow("batch", _BATCH, why, model.readout, batch.solve_states(net, model, moving, on_block))
-    blocks = reference.solve_states(net, moving, np.argsort(total_mw, kind="stable"), on_block)
+    what = inputs(net, model, moving)
+    not_worth = ""
+    if engine in {"auto", "surface"}:
+        found = surface.prepare_surfaces(model, what, states, tol_vm_pu, must=engine == "surface")
+        if isinstance(found, surface.Plan):
+            reason = why if engine == "surface" else found.why
+            return Flow("surface", found.detail, reason, model.readout, list(found.segments), tol_vm_pu)
+        not_worth = found
+    if engine == "surface":
+        why = f"surface was asked for, but {not_worth}"
+    elif engine == "auto":
+        why = f"many states on a net that it covers; no surface: {not_worth}"
+    batch = prepare(model, what, states)
+    detail = f"{batch.method} on pandapower's bus-branch model, error below 1e-10 pu, states side by side"
+    return Flow("batch", detail, why, model.readout, [(0, states, batch)])
+
+
+def _reference(net: Any, states: int, why: str) -> Flow:
     tolerance_mva = net._options["tolerance_mva"]
     detail = f"pandapower runpp, Newton-Raphson, recycled model, tolerance {tolerance_mva:g} MVA"
-    return Flow("reference", detail, why, readout(net), blocks)
+    return Flow("reference", detail, why, readout(net), [(0, states, Reference(net))])
 
 
-def held_out(total_mw: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the states on which an engine is judged: the lightest, the heaviest, the first and the middle one."""
-    picks = [int(np.argmin(total_mw)), int(np.argmax(total_mw)), 0, total_mw.size // 2]
-    return np.unique(np.asarray(picks, dtype=np.intp))
+def held_out(moving: list[Moving], states: int) -> NDArray[np.intp]:
+    """Return the states on which an engine is judged: the lightest, the heaviest, the first and the middle one.
+
+    Of long series the lightest and heaviest are those of a sample, evenly spread.
+    """
+    seen = np.unique(np.linspace(0, states - 1, min(states, _SEEN)).astype(np.intp))
+    if not all(m.in_memory for m in moving):
+        seen = seen[:: max(1, seen.size // 16)]
+    x = np.concatenate([m.at_each(seen) for m in moving], axis=1) if moving else np.zeros((seen.size, 0))
+    total = total_mw(moving, x)
+    finite = np.flatnonzero(np.isfinite(total))
+    if not finite.size:
+        return np.array([0], dtype=np.intp)
+    light, heavy = finite[np.argmin(total[finite])], finite[np.argmax(total[finite])]
+    return np.unique(np.asarray([seen[light], seen[heavy], 0, states // 2], dtype=np.intp))
 
 
-def judge(net: Any, moving: list[Moving], states: NDArray[np.intp], v: dict[int, NDArray[np.complex128]]) -> float:
+def judge(net: Any, moving: list[Moving], v: dict[int, NDArray[np.complex128]], flow: Flow) -> float:
     """Solve states by ``runpp`` and return the largest difference in voltage, in pu.
 
     Raises
     ------
     RunError
-        If they differ by more than 1e-8 pu: better no number than a wrong one.
+        If they differ by more than the engine may: better no number than a wrong one.
     """
-    part = [Moving(m.table, m.column, m.rows, m.values[states]) for m in moving]
+    states = np.array(sorted(v), dtype=np.intp)
+    part = [m.pick(states) for m in moving]
+    x = side_by_side(part, slice(0, states.size))
+    solution, solved = Reference(net).each(part, x, np.arange(states.size))
     worst = 0.0
-    for which, solution, solved in reference.solve_states(net, part, np.arange(states.size)):
-        for k, state in enumerate(states[which]):
-            if solved[k]:
-                worst = max(worst, float(np.abs(np.abs(solution[:, k]) - np.abs(v[int(state)])).max()))
-    if not worst <= _AGREE_PU:
-        raise RunError(f'The batch engine differs from runpp by {worst:.1e} pu on this net. Use engine="reference".')
+    for k in np.flatnonzero(solved):
+        worst = max(worst, float(np.abs(np.abs(solution[:, k]) - np.abs(v[int(states[k])])).max()))
+    if not worst <= flow.agree_pu:
+        cure = 'Use engine="reference".'
+        raise RunError(f"The {flow.engine} engine differs from runpp by {worst:.1e} pu on this net. {cure}")
     return worst

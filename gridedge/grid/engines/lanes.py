@@ -1,121 +1,280 @@
-"""The inner loops of the batch engine: many states side by side in SIMD lanes, threads over blocks."""
+"""The inner loops of the batch engine: many states side by side in SIMD lanes, threads over tiles of states.
+
+Voltages are held as (block, row, lane): the states of a block lie side by side.  A tile is what one thread
+works off alone; it is the same number of states however many threads there are.
+"""
+
+# numba types the functions below; mypy cannot.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 
 from __future__ import annotations
-
-from typing import Any
 
 import numba
 import numpy as np
 
-LANES = 16
+from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.simd import (
+    any_above,
+    compiled,
+    larger,
+    largest_keeping_nan,
+    load,
+    magnitude,
+    narrow,
+    rows,
+    smaller,
+    splat,
+    store,
+    widen,
+)
+
+TILE = 8 * LANES
 
 
-def _compiled(function: Any) -> Any:
-    """Compile, keeping the machine code on disk where something is writable."""
-    options: Any = {"nogil": True, "fastmath": {"contract", "arcp"}, "error_model": "numpy", "parallel": True}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it: compile in every process
-        return numba.njit(**options)(function)
+@compiled
+def side_by_side(x, first, live, out):
+    """Turn rows of states into rows of lanes; lanes without a state repeat the first."""
+    for w in range(LANES):
+        state = first + w if w < live else first
+        for e in range(x.shape[1]):
+            out[e, w] = x[state, e]
 
 
-@_compiled
-def chord(  # type: ignore[no-untyped-def]  # numba types it
-    y_ptr, y_col, y_re, y_im, l_ptr, l_row, l_val, u_ptr, u_row, u_val, row_to, col_from,
-    angle_row, magnitude_row, vm0, va0, p, q, tolerance, most, vr_out, vi_out, iterations,
-):  # fmt: skip
-    """Solve the power flow of many states with one factorised Jacobian.
+@compiled
+def weighted(base, ptr, col, val, i, x):
+    """Return a constant plus a sparse row of weights times what moves."""
+    total = splat(base)
+    for e in range(ptr[i], ptr[i + 1]):
+        total = total + val[e] * load(x, col[e])
+    return total
 
-    ``p`` and ``q`` (row, state) are injections in pu; ``angle_row`` and ``magnitude_row`` list the rows whose
-    angle and magnitude are unknown, in the order of the Jacobian.  ``iterations`` is 0 for a state that did not
-    converge.  A lane that is done or lost goes on unharmed: its result is taken once, when it converges.
+
+@compiled
+def settled(step, before, tolerance, done, live):
+    """Note the lanes whose error is below the tolerance; return how many are still open.
+
+    What is left after a step of a contraction is step * r / (1 - r), r being the ratio of the last two steps;
+    it is taken as 0.05 at least, for one lucky step proves no rate.
+    ``done`` is 1 for settled, 2 for lost; a lost lane stays lost.
     """
-    n, states = p.shape
-    na, m = angle_row.size, angle_row.size + magnitude_row.size
-    blocks = (states + LANES - 1) // LANES
-    for block in numba.prange(blocks):
-        first = block * LANES
-        live = min(LANES, states - first)
-        vm, va = np.empty((n, LANES)), np.empty((n, LANES))
-        vr, vi = np.empty((n, LANES)), np.empty((n, LANES))
-        f = np.empty((m, LANES))
-        cr, ci = np.empty(LANES), np.empty(LANES)
-        step, bad = np.empty(LANES), np.zeros(LANES, dtype=np.int64)
-        taken = np.zeros(LANES, dtype=np.int64)
-        for i in range(n):
-            c, s = np.cos(va0[i]) * vm0[i], np.sin(va0[i]) * vm0[i]
-            for w in range(LANES):
-                vm[i, w], va[i, w], vr[i, w], vi[i, w] = vm0[i], va0[i], c, s
-        for iteration in range(1, most + 1):
-            # Mismatch: the injection that the voltages make, less the wanted one.
-            for k in range(m):
-                i = angle_row[k] if k < na else magnitude_row[k - na]
+    still_open = 0
+    for w in range(live):
+        s = step[0, w]
+        if not s < 1e3:
+            done[w] = 2
+        if done[w] == 2:
+            continue
+        r = min(max(s / before[0, w], 0.05), 0.9) if before[0, w] > 0 else 0.9
+        done[w] = 1 if s * r / (1.0 - r) < tolerance else 0
+        still_open += 1 - done[w]
+    return still_open
+
+
+@compiled(parallel=True)
+def fixed_point(
+    x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
+    l_re, l_im, u_re, u_im, d_re, d_im, idle_re, idle_im, start_re, start_im, row, low2, high2,
+    fixed_row, fixed_re, fixed_im, v_re, v_im, tolerance, most, passes,
+):  # fmt: skip
+    """Solve the power flow of states of a net without voltage-controlled buses: V = V_idle + Z conj(S / V).
+
+    Rows are in the order of the factors, ``row`` being their place in the net.  ``x`` (state, element) is what
+    moves; ``still`` plus the sparse weights times ``x`` are the injections.  Voltages go to ``v_re`` and ``v_im``
+    (block * row, lane).
+    ``passes`` (state,) is 0 for a state that did not converge or left the band ``low2`` to ``high2`` of squared
+    magnitudes.
+    """
+    n = row.size
+    l_ptr, l_row = lower
+    u_ptr, u_row = upper
+    tiles = (states + TILE - 1) // TILE
+    for tile in numba.prange(tiles):
+        xt = rows(x.shape[1], still_re)
+        s_re, s_im, vr, vi = rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re)
+        ir, ii = rows(n, still_re), rows(n, still_re)
+        step, before = rows(1, still_re), rows(1, still_re)
+        done = np.empty(LANES, np.int64)
+        for block in range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES)):
+            first = block * LANES
+            live = min(LANES, states - first)
+            side_by_side(x, first, live, xt)
+            for k in range(n):
+                store(s_re, k, weighted(still_re[k], p_ptr, p_col, p_val, k, xt))
+                store(s_im, k, weighted(still_im[k], q_ptr, q_col, q_val, k, xt))
+                store(vr, k, splat(start_re[k]))
+                store(vi, k, splat(start_im[k]))
+            done[:] = 0
+            before[0, :] = 0.0
+            taken = 0
+            for iteration in range(1, most + 1):
+                for k in range(n):
+                    a, b, p, q = load(vr, k), load(vi, k), load(s_re, k), load(s_im, k)
+                    over = 1.0 / (a * a + b * b)
+                    store(ir, k, (p * a + q * b) * over)
+                    store(ii, k, (p * b - q * a) * over)
+                for j in range(n):
+                    a, b = load(ir, j), load(ii, j)
+                    for e in range(l_ptr[j], l_ptr[j + 1]):
+                        r, g, h = l_row[e], l_re[e], l_im[e]
+                        store(ir, r, load(ir, r) - g * a + h * b)
+                        store(ii, r, load(ii, r) - g * b - h * a)
+                worst = splat(0.0)
+                for j in range(n - 1, -1, -1):
+                    c, d = load(ir, j), load(ii, j)
+                    a = d_re[j] * c - d_im[j] * d
+                    b = d_re[j] * d + d_im[j] * c
+                    for e in range(u_ptr[j], u_ptr[j + 1]):
+                        r, g, h = u_row[e], u_re[e], u_im[e]
+                        store(ir, r, load(ir, r) - g * a + h * b)
+                        store(ii, r, load(ii, r) - g * b - h * a)
+                    a = a + idle_re[j]
+                    b = b + idle_im[j]
+                    c = a - load(vr, j)
+                    d = b - load(vi, j)
+                    worst = largest_keeping_nan(worst, c * c + d * d)
+                    store(vr, j, a)
+                    store(vi, j, b)
+                store(step, 0, worst)
                 for w in range(LANES):
-                    cr[w], ci[w] = 0.0, 0.0
-                for e in range(y_ptr[i], y_ptr[i + 1]):
-                    j, g, b = y_col[e], y_re[e], y_im[e]
-                    for w in range(LANES):
-                        cr[w] += g * vr[j, w] - b * vi[j, w]
-                        ci[w] += g * vi[j, w] + b * vr[j, w]
-                t = row_to[k]
-                if k < na:
-                    for w in range(LANES):
-                        f[t, w] = vr[i, w] * cr[w] + vi[i, w] * ci[w]
-                    for w in range(live):
-                        f[t, w] -= p[i, first + w]
-                else:
-                    for w in range(LANES):
-                        f[t, w] = vi[i, w] * cr[w] - vr[i, w] * ci[w]
-                    for w in range(live):
-                        f[t, w] -= q[i, first + w]
-            # L then U, column by column.
-            for j in range(m):
-                for e in range(l_ptr[j], l_ptr[j + 1]):
-                    r, x = l_row[e], l_val[e]
-                    if r != j:
-                        for w in range(LANES):
-                            f[r, w] -= x * f[j, w]
-            for j in range(m - 1, -1, -1):
-                d = 1.0 / u_val[u_ptr[j + 1] - 1]
-                for w in range(LANES):
-                    f[j, w] *= d
-                for e in range(u_ptr[j], u_ptr[j + 1] - 1):
-                    r, x = u_row[e], u_val[e]
-                    for w in range(LANES):
-                        f[r, w] -= x * f[j, w]
-            for w in range(LANES):
-                step[w] = 0.0
-            for k in range(m):
-                c = col_from[k]
-                if k < na:
-                    i = angle_row[k]
-                    for w in range(LANES):
-                        va[i, w] -= f[c, w]
-                else:
-                    i = magnitude_row[k - na]
-                    for w in range(LANES):
-                        vm[i, w] -= f[c, w]
-                for w in range(LANES):
-                    size = abs(f[c, w])
-                    # Written so that a NaN is kept: a comparison with it is false.
-                    step[w] = size if not size <= step[w] else step[w]
-            for k in range(na):
-                i = angle_row[k]
-                for w in range(LANES):
-                    vr[i, w] = vm[i, w] * np.cos(va[i, w])
-                    vi[i, w] = vm[i, w] * np.sin(va[i, w])
-            open_lanes = 0
+                    step[0, w] = np.sqrt(step[0, w])
+                taken = iteration
+                if settled(step, before, tolerance, done, live) == 0:
+                    break
+                before[0, :] = step[0, :]
             for w in range(live):
-                if taken[w] == 0 and bad[w] == 0:
-                    if step[w] < tolerance:
-                        taken[w] = iteration
-                        for i in range(n):
-                            vr_out[i, first + w], vi_out[i, first + w] = vr[i, w], vi[i, w]
-                    elif not step[w] < 1e3:
-                        bad[w] = 1
-                    else:
-                        open_lanes += 1
-            if open_lanes == 0:
-                break
-        for w in range(live):
-            iterations[first + w] = taken[w]
+                passes[first + w] = taken if done[w] == 1 else 0
+            for k in range(n):
+                a, b = load(vr, k), load(vi, k)
+                size = a * a + b * b
+                if any_above(size, splat(high2[k])) or any_above(splat(low2[k]), size):
+                    for w in range(live):
+                        if not low2[k] <= vr[k, w] ** 2 + vi[k, w] ** 2 <= high2[k]:
+                            passes[first + w] = 0
+                store(v_re, block * all_rows + row[k], a)
+                store(v_im, block * all_rows + row[k], b)
+            for k in range(fixed_row.size):
+                store(v_re, block * all_rows + fixed_row[k], splat(fixed_re[k]))
+                store(v_im, block * all_rows + fixed_row[k], splat(fixed_im[k]))
+
+
+@compiled
+def turn(angle):
+    """Return cosine and sine of small angles, by their series; exact to rounding up to 1 rad."""
+    z = angle * angle
+    c = splat(-1.0 / 6402373705728000.0)
+    c = c * z + 1.0 / 20922789888000.0
+    c = c * z - 1.0 / 87178291200.0
+    c = c * z + 1.0 / 479001600.0
+    c = c * z - 1.0 / 3628800.0
+    c = c * z + 1.0 / 40320.0
+    c = c * z - 1.0 / 720.0
+    c = c * z + 1.0 / 24.0
+    c = c * z - 0.5
+    c = c * z + 1.0
+    s = splat(1.0 / 355687428096000.0)
+    s = s * z - 1.0 / 1307674368000.0
+    s = s * z + 1.0 / 6227020800.0
+    s = s * z - 1.0 / 39916800.0
+    s = s * z + 1.0 / 362880.0
+    s = s * z - 1.0 / 5040.0
+    s = s * z + 1.0 / 120.0
+    s = s * z - 1.0 / 6.0
+    s = s * z * angle + angle
+    return c, s
+
+
+@compiled(parallel=True)
+def chord(
+    x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
+    l_val, u_val, d_val, y_ptr, y_col, y_re, y_im, angle_to, magnitude_to, angle_from, magnitude_from,
+    vm0, v0_re, v0_im, low, high, v_re, v_im, tolerance, most, passes,
+):  # fmt: skip
+    """Solve the power flow of states with one factorised Jacobian, in polar coordinates.
+
+    The mismatch is taken in double precision, the correction solved for in single: each pass reduces the error by
+    the contraction of the chord, which single precision does not spoil.  ``angle_to`` and ``magnitude_to`` (row,)
+    say where the mismatch of a row goes, ``angle_from`` and ``magnitude_from`` where its correction stands, -1 where
+    it has none.  The rest is as in :func:`fixed_point`, with rows in the order of the net and the band in pu.
+    """
+    n = vm0.size
+    m = d_val.size
+    l_ptr, l_row = lower
+    u_ptr, u_row = upper
+    tiles = (states + TILE - 1) // TILE
+    for tile in numba.prange(tiles):
+        xt = rows(x.shape[1], still_re)
+        s_re, s_im, vr, vi, vm = (
+            rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re)
+        )  # fmt: skip
+        f = rows(m, l_val)
+        step, before = rows(1, still_re), rows(1, still_re)
+        done = np.empty(LANES, np.int64)
+        for block in range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES)):
+            first = block * LANES
+            live = min(LANES, states - first)
+            side_by_side(x, first, live, xt)
+            for i in range(n):
+                store(s_re, i, weighted(still_re[i], p_ptr, p_col, p_val, i, xt))
+                store(s_im, i, weighted(still_im[i], q_ptr, q_col, q_val, i, xt))
+                store(vr, i, splat(v0_re[i]))
+                store(vi, i, splat(v0_im[i]))
+                store(vm, i, splat(vm0[i]))
+            done[:] = 0
+            before[0, :] = 0.0
+            taken = 0
+            for iteration in range(1, most + 1):
+                for i in range(n):
+                    if angle_to[i] < 0:
+                        continue
+                    c, d = splat(0.0), splat(0.0)
+                    for e in range(y_ptr[i], y_ptr[i + 1]):
+                        j, g, h = y_col[e], y_re[e], y_im[e]
+                        a, b = load(vr, j), load(vi, j)
+                        c = c + g * a - h * b
+                        d = d + g * b + h * a
+                    a, b = load(vr, i), load(vi, i)
+                    store(f, angle_to[i], narrow(a * c + b * d - load(s_re, i)))
+                    if magnitude_to[i] >= 0:
+                        store(f, magnitude_to[i], narrow(b * c - a * d - load(s_im, i)))
+                for j in range(m):
+                    t = load(f, j)
+                    for e in range(l_ptr[j], l_ptr[j + 1]):
+                        store(f, l_row[e], load(f, l_row[e]) - l_val[e] * t)
+                for j in range(m - 1, -1, -1):
+                    t = load(f, j) * d_val[j]
+                    store(f, j, t)
+                    for e in range(u_ptr[j], u_ptr[j + 1]):
+                        store(f, u_row[e], load(f, u_row[e]) - u_val[e] * t)
+                worst = splat(0.0)
+                for i in range(n):
+                    if angle_from[i] < 0:
+                        continue
+                    t = widen(load(f, angle_from[i]))
+                    worst = largest_keeping_nan(worst, magnitude(t))
+                    c, d = turn(smaller(larger(t, splat(-1.0)), splat(1.0)))
+                    a, b = load(vr, i), load(vi, i)
+                    if magnitude_from[i] >= 0:
+                        t = widen(load(f, magnitude_from[i]))
+                        worst = largest_keeping_nan(worst, magnitude(t))
+                        size = load(vm, i)
+                        over = (size - t) / size
+                        store(vm, i, size - t)
+                        c = c * over
+                        d = d * over
+                    store(vr, i, a * c + b * d)
+                    store(vi, i, b * c - a * d)
+                store(step, 0, worst)
+                taken = iteration
+                if settled(step, before, tolerance, done, live) == 0:
+                    break
+                before[0, :] = step[0, :]
+            for w in range(live):
+                passes[first + w] = taken if done[w] == 1 else 0
+            for i in range(n):
+                size = load(vm, i)
+                if any_above(size, splat(high[i])) or any_above(splat(low[i]), size):
+                    for w in range(live):
+                        if not low[i] <= vm[i, w] <= high[i]:
+                            passes[first + w] = 0
+                store(v_re, block * all_rows + i, load(vr, i))
+                store(v_im, block * all_rows + i, load(vi, i))

@@ -82,14 +82,14 @@ def extract(net: Any) -> Model | None:
     return Model(y, ref, pv, pq, v0, s0, float(internal["baseMVA"]), readout(net))
 
 
-def injection(net: Any, model: Model, moving: list[Moving]) -> list[tuple[sp.csr_matrix, Float, Float]]:
+def injection(net: Any, model: Model, moving: list[Moving]) -> list[tuple[sp.csr_matrix, Float]]:
     """Return, per moving column, how its values become injections.
 
     Returns
     -------
-    list of (matrix, values, base)
-        ``matrix`` (row, element) turns values into complex injections [pu per MW or Mvar]; ``values``
-        (state, element) are what moves, ``base`` (element,) what stands in the net. [MW or Mvar]
+    list of (matrix, base)
+        ``matrix`` (row, element) turns values into complex injections [pu per MW or Mvar]; ``base`` (element,) is
+        what stands in the net. [MW or Mvar]
     """
     row_of = dict(zip(model.readout.bus_index.tolist(), model.readout.bus_row.tolist(), strict=True))
     parts = []
@@ -103,5 +103,5 @@ def injection(net: Any, model: Model, moving: list[Moving]) -> list[tuple[sp.csr
         weight = _SIGN[m.table] * unit * scale * alive / model.base_mva
         shape = (model.v0.size, m.rows.size)
         matrix = sp.csr_matrix((weight, (np.where(alive, rows, 0), np.arange(m.rows.size))), shape=shape)
-        parts.append((matrix, m.values, frame[m.column].to_numpy(float)[m.rows].copy()))
+        parts.append((matrix, frame[m.column].to_numpy(float)[m.rows].copy()))
     return parts

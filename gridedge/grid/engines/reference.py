@@ -9,74 +9,103 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import RunError, bad
+from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.moving import Moving
 
 # In a large net rounding alone can leave more than 1e-10 MVA; pandapower's own default comes second, and still
 # means less than 1e-9 pu.
 _TOLERANCES_MVA = (1e-10, 1e-8)
-_BLOCK = 512
 _MOST = 20  # Newton converges in fewer, or not at all
 FAR_PU = 0.2  # a voltage this far from the base state may be the lower root; it is solved again from scratch
 _HAS_NUMBA = importlib.util.find_spec("numba") is not None
 
 
-def solve_states(
-    net: Any, moving: list[Moving], order: NDArray[np.intp], on_block: Callable[[int], None] | None = None
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.complex128], NDArray[np.bool_]]]:
-    """Solve states one by one, and hand them on in blocks.
+@dataclass
+class Reference:
+    """``runpp`` on a private copy, which is recycled from state to state.
 
     Parameters
     ----------
     net : pandapowerNet
-        A private copy; its columns are overwritten.
-    moving : list of Moving
-        What changes.
-    order : ndarray, shape (state,)
-        The order to solve in; close states next to each other need fewer iterations.
-    on_block : callable, optional
-        Told how many states are done.
-
-    Yields
-    ------
-    states : ndarray
-        Which states these are.
-    v : ndarray, shape (row, state)
-        Complex voltages in the solver's order; NaN where not converged. [pu]
-    converged : ndarray of bool
+        A private copy that has just been solved; its columns are overwritten.
     """
-    recycle = {"bus_pq": True, "gen": any(m.table == "gen" for m in moving), "trafo": False}
-    columns = {(m.table, m.column): net[m.table][m.column].to_numpy(float).copy() for m in moving}
-    # pandapower takes the generators that stand for a DC line away after each run: nothing is left to recycle.
-    recyclable = not ("dcline" in net and len(net.dcline) and net.dcline.in_service.any())
-    base = np.abs(net._ppc["internal"]["V"])
-    fresh, done = True, 0
-    for first in range(0, order.size, _BLOCK):
-        states = order[first : first + _BLOCK]
-        v = np.full((base.size, states.size), np.nan, dtype=complex)
-        converged = np.zeros(states.size, dtype=bool)
-        for k, state in enumerate(states):
-            for m in moving:
+
+    net: Any
+
+    def __post_init__(self) -> None:
+        self.base = np.abs(self.net._ppc["internal"]["V"])
+        self.rows = self.base.size
+        # pandapower takes the generators that stand for a DC line away after each run: nothing is left to recycle.
+        dclines = "dcline" in self.net and len(self.net.dcline) and self.net.dcline.in_service.any()
+        self._recyclable, self._fresh = not dclines, True
+
+    def solve(self, moving: list[Moving], x: NDArray[np.float64], v: Lanes) -> NDArray[np.bool_]:
+        """Solve a block of states; see :meth:`gridedge.grid.engines.batch.Batch.solve`."""
+        # Close states next to each other need fewer iterations.
+        order = np.argsort(total_mw(moving, x), kind="stable")
+        found, solved = self.each(moving, x, order)
+        v.put(np.arange(x.shape[0]), found)
+        return solved
+
+    def each(
+        self, moving: list[Moving], x: NDArray[np.float64], order: NDArray[np.intp]
+    ) -> tuple[NDArray[np.complex128], NDArray[np.bool_]]:
+        """Solve states one by one, in an order.
+
+        Parameters
+        ----------
+        moving : list of Moving
+            The columns that move.
+        x : ndarray, shape (state, element)
+            Their values, side by side.
+        order : ndarray, shape (state,)
+            The order to solve in.
+
+        Returns
+        -------
+        v : ndarray, shape (row, state)
+            Complex voltages in the solver's order; NaN where not converged. [pu]
+        converged : ndarray of bool
+        """
+        net = self.net
+        recycle = {"bus_pq": True, "gen": any(m.table == "gen" for m in moving), "trafo": False}
+        columns = {(m.table, m.column): net[m.table][m.column].to_numpy(float).copy() for m in moving}
+        ends = np.cumsum([m.rows.size for m in moving])
+        v = np.full((self.rows, order.size), np.nan, dtype=complex)
+        converged = np.zeros(order.size, dtype=bool)
+        for k in order:
+            if not np.isfinite(x[k]).all():
+                continue
+            for m, end in zip(moving, ends, strict=True):
                 values = columns[m.table, m.column]
-                values[m.rows] = m.values[state]
+                values[m.rows] = x[k, end - m.rows.size : end]
                 net[m.table][m.column] = values
-            if recyclable and not fresh:
-                converged[k] = _again(net, recycle) and not far_from(net._ppc["internal"]["V"], base)
+            if self._recyclable and not self._fresh:
+                converged[k] = _again(net, recycle) and not far_from(net._ppc["internal"]["V"], self.base)
             if not converged[k]:  # from scratch: the last solution may be no good start
                 converged[k] = run_once(net)
-                fresh = not converged[k]
+                self._fresh = not converged[k]
             if converged[k]:
                 v[:, k] = net._ppc["internal"]["V"]
-        done += states.size
-        if on_block is not None:
-            on_block(done)
-        yield states, v, converged
+        return v, converged
+
+
+def total_mw(moving: list[Moving], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the power that moves in each state, consumption positive."""
+    total, first = np.zeros(x.shape[0]), 0
+    for m in moving:
+        if m.column == "p_mw":
+            sign = 1.0 if m.table in {"load", "storage"} else -1.0
+            total += sign * x[:, first : first + m.rows.size].sum(axis=1)
+        first += m.rows.size
+    return total
 
 
 def far_from(v: NDArray[np.complex128], base: NDArray[np.float64]) -> bool:

@@ -1,0 +1,374 @@
+"""The surface engine: the voltages as polynomials of the few powers that move freely.
+
+While few injections move, every complex bus voltage is a smooth function of them.  It is solved for exactly at
+Chebyshev nodes over the range that the data span, along the data's principal axes, and interpolated (J. P. Boyd,
+Chebyshev and Fourier Spectral Methods, 2001, chapter 4); currents follow from the voltages.  With more axes than a
+tensor grid can carry, a basis of bounded total degree is fitted by least squares.  The error is measured on exact
+solutions that the fit has not seen: the corners of the range and random points.  Where it is not met, the range is
+split; where a part of it holds states without a solution, the batch engine takes that part.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridedge.grid.engines.batch import Batch, prepare
+from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.inputs import Inputs
+from gridedge.grid.engines.model import Complex, Float, Model
+from gridedge.grid.engines.moving import Moving
+from gridedge.grid.engines.solver import Solver, block_states
+
+_MOST_COLUMNS = 24  # columns that may move freely: beyond, no polynomial of them pays
+_MOST_NODES = 4096  # exact solutions that a surface may cost
+_MOST_DEGREE = 24
+_MOST_PARTS = 16  # parts that the range may be split into
+_RANDOM = 48  # held-out states beside the corners
+_MOST_CORNERS = 64
+_WORTH = 2000  # states per surface below which the batch engine is as fast
+_THIN_PU = 1e-13  # an axis whose whole range injects less is none
+_SAFETY = 0.25  # of the tolerance, which the held-out states must meet: they are a sample
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The surfaces of all states, and why they were taken.
+
+    Parameters
+    ----------
+    segments : tuple of (first, stop, solver)
+        One surface per step of what moves slowly.
+    why, detail : str
+        In words.
+    """
+
+    segments: tuple[tuple[int, int, Solver], ...]
+    why: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The coordinates of the data.
+
+    Parameters
+    ----------
+    columns : ndarray
+        The columns that move freely.
+    middle : ndarray, shape (column,)
+        Origin. [MW, Mvar]
+    direction : ndarray, shape (column, axis)
+        Orthonormal.
+    low, high : ndarray, shape (axis,)
+        The range that the data span.
+    """
+
+    columns: NDArray[np.intp]
+    middle: Float
+    direction: Float
+    low: Float
+    high: Float
+
+    def coordinates(self, x: Float) -> Float:
+        """Return the coordinates (state, axis) of values (state, column)."""
+        return np.asarray((x - self.middle) @ self.direction)
+
+    def values(self, z: Float) -> Float:
+        """Return the values (state, column) at coordinates."""
+        return np.asarray(self.middle + z @ self.direction.T)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A part of the range, and the polynomial that holds there.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (axis,)
+        The part.
+    degree : ndarray of int, shape (term, axis)
+        Chebyshev degree of each term along each axis; no term where the batch engine solves this part.
+    weight : ndarray, shape (row, term)
+        Coefficients of the complex voltages. [pu]
+    error_pu : float
+        Largest error at the held-out states.
+    """
+
+    low: Float
+    high: Float
+    degree: NDArray[np.int64]
+    weight: Complex
+    error_pu: float = 0.0
+
+
+@dataclass
+class Surface:
+    """A net under one state of what moves slowly, as polynomials of what moves freely."""
+
+    batch: Batch
+    axes: Axes
+    leaves: list[Leaf]
+    rows: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = self.batch.rows
+        self._breaks = np.array([leaf.low[0] for leaf in self.leaves[1:]])
+        self._parts = [
+            (np.ascontiguousarray(leaf.weight.real), np.ascontiguousarray(leaf.weight.imag)) for leaf in self.leaves
+        ]
+
+    def solve(self, moving: list[Moving], x: Float, v: Lanes) -> NDArray[np.bool_]:
+        """Solve a block of states; see :meth:`gridedge.grid.engines.batch.Batch.solve`."""
+        free = np.ascontiguousarray(x[:, self.axes.columns])
+        if len(self.leaves) == 1 and self.leaves[0].degree.size:
+            self._evaluate(0, free, v)
+            return np.asarray(np.isfinite(free).all(axis=1))
+        part = np.searchsorted(self._breaks, self.axes.coordinates(free)[:, 0], side="right")
+        part[~np.isfinite(free).all(axis=1)] = -1
+        solved = np.zeros(x.shape[0], dtype=bool)
+        for k, leaf in enumerate(self.leaves):
+            here = np.flatnonzero(part == k)
+            if not here.size:
+                continue
+            room = Lanes(self.rows, here.size)
+            if leaf.degree.size:
+                self._evaluate(k, free[here], room)
+                solved[here] = True
+            else:
+                solved[here] = self.batch.solve(moving, np.ascontiguousarray(x[here]), room)
+            v.put(here, room.take(np.arange(here.size)))
+        return solved
+
+    def _evaluate(self, k: int, free: Float, v: Lanes) -> None:
+        from gridedge.grid.engines.polynomial import evaluate
+
+        leaf, axes = self.leaves[k], self.axes
+        half = np.where(leaf.high > leaf.low, (leaf.high - leaf.low) / 2, 1.0)
+        slope = np.ascontiguousarray(axes.direction / half)
+        offset = -(axes.middle @ axes.direction + (leaf.high + leaf.low) / 2) / half
+        evaluate(free, free.shape[0], self.rows, slope, offset, leaf.degree, *self._parts[k], v.re, v.im)
+
+
+def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, *, must: bool) -> Plan | str:
+    """Prepare the surfaces of all states.
+
+    Parameters
+    ----------
+    model : Model
+        The net.
+    what : Inputs
+        What moves.
+    states : int
+        How many states there are.
+    tol_vm_pu : float
+        Error of the voltages that is accepted. [pu]
+    must : bool
+        Whether surfaces are wanted even where they do not pay.
+
+    Returns
+    -------
+    Plan or str
+        The surfaces; or why there are none.
+    """
+    slow = [k for k, m in enumerate(what.moving) if m.held is not None]
+    ends = np.cumsum([0, *(m.rows.size for m in what.moving)])
+    free = np.concatenate(
+        [np.arange(ends[k], ends[k + 1]) for k in range(len(what.moving)) if k not in slow] or [np.empty(0, int)]
+    ).astype(np.intp)
+    if not 0 < free.size <= _MOST_COLUMNS:
+        return f"{free.size} columns move freely" if free.size else "nothing moves freely"
+    cuts = _segments([what.moving[k] for k in slow], states)
+    if not must and states < _WORTH * (len(cuts) - 1):
+        return f"{states} states are few for {len(cuts) - 1} surfaces"
+    axes = _axes(what, free, states)
+    if isinstance(axes, str):
+        return axes
+    batch = prepare(model, what, states)
+    segments, worst, degrees, parts = [], 0.0, 0, 0
+    for first, stop in itertools.pairwise(cuts):
+        still = what.few(np.array([first]))[0]
+        leaves = _leaves(batch, axes, still, tol_vm_pu, must)
+        if isinstance(leaves, str):
+            return leaves
+        segments.append((int(first), int(stop), Surface(batch, axes, leaves)))
+        worst = max([worst, *(leaf.error_pu for leaf in leaves)])
+        degrees = max([degrees, *(leaf.degree.shape[0] for leaf in leaves)])
+        parts = max(parts, len(leaves))
+    split = f", range in up to {parts} parts" if parts > 1 else ""
+    count = f"{len(segments)} surfaces" if len(segments) > 1 else "one surface"
+    detail = (
+        f"{count} of {axes.low.size} axes, up to {degrees} terms{split}; largest error at held-out exact solutions "
+        f"{worst:.1e} pu"
+    )
+    return Plan(tuple(segments), f"{states} states in the range of {axes.low.size} axes", detail)
+
+
+def _segments(slow: list[Moving], states: int) -> list[int]:
+    """Return where what moves slowly changes, with both ends."""
+    change = [np.flatnonzero(np.diff(m.held)) + 1 for m in slow if m.held is not None]
+    return [0, *np.unique(np.concatenate([np.empty(0, dtype=np.intp), *change])).tolist(), states]
+
+
+def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> Axes | str:
+    """Return the principal axes of what moves freely, and the range of the data along them."""
+    sample = what.few(np.unique(np.linspace(0, states - 1, min(states, 4096)).astype(np.intp)))[:, free]
+    sample = sample[np.isfinite(sample).all(axis=1)]
+    if not sample.size:
+        return "no state has an input that is a number"
+    middle = sample.mean(axis=0)
+    _, _, direction = np.linalg.svd(sample - middle, full_matrices=True)
+    direction = direction.T
+    size = block_states(1)
+    low, high = np.full((2, free.size), np.nan)
+    windows = [m for m in what.moving if m.held is None]
+    for first in range(0, states, size):
+        here = slice(first, min(first + size, states))
+        parts = [m.at(here) for m in windows]
+        z = (np.concatenate(parts, axis=1) - middle) @ direction
+        low, high = np.fmin(low, np.fmin.reduce(z, axis=0)), np.fmax(high, np.fmax.reduce(z, axis=0))
+    # What an axis can inject over its whole range, in pu.
+    reach = np.abs(what.p[:, free] @ direction).max(axis=0) + np.abs(what.q[:, free] @ direction).max(axis=0)
+    wide = (high - low) * reach > _THIN_PU
+    if not wide.any():
+        wide[0] = True
+    kept = middle + ((low + high) / 2 * ~wide) @ direction.T
+    return Axes(free, kept, direction[:, wide], low[wide], high[wide])
+
+
+def _leaves(batch: Batch, axes: Axes, still: Float, tol_vm_pu: float, must: bool) -> list[Leaf] | str:
+    """Return the parts of the range with their polynomials, in order along the first axis; or why there are none."""
+    todo, done = [(axes.low, axes.high)], []
+    while todo:
+        low, high = todo.pop()
+        found = _fit(batch, axes, still, low, high, tol_vm_pu * _SAFETY)
+        if isinstance(found, Leaf):
+            if not must and not _pays(batch, found):
+                return f"{found.degree.shape[0]} terms cost more than a solution"
+            done.append(found)
+        elif len(todo) + len(done) + 2 <= _MOST_PARTS:
+            middle = (low[0] + high[0]) / 2
+            upper_low, lower_high = low.copy(), high.copy()
+            upper_low[0], lower_high[0] = middle, middle
+            todo += [(upper_low, high), (low, lower_high)]
+        else:
+            done.append(Leaf(low, high, np.zeros((0, low.size), dtype=np.int64), np.zeros((batch.rows, 0), complex)))
+    if not any(leaf.degree.size for leaf in done):
+        return f"no polynomial meets {tol_vm_pu:g} pu"
+    return sorted(done, key=lambda leaf: float(leaf.low[0]))
+
+
+def _pays(batch: Batch, leaf: Leaf) -> bool:
+    """Say whether evaluating a polynomial costs less than solving, in multiplications."""
+    return bool(2 * leaf.degree.shape[0] * batch.rows < batch.effort)
+
+
+def _solve_at(batch: Batch, axes: Axes, still: Float, z: Float) -> Complex | None:
+    """Return the voltages (row, point) at coordinates (point, axis); None where one has no solution."""
+    x = np.repeat(still[None, :], z.shape[0], axis=0)
+    x[:, axes.columns] = axes.values(z)
+    v = Lanes(batch.rows, z.shape[0])
+    if not batch.contracts(x, v):
+        return None
+    return v.take(np.arange(z.shape[0]))
+
+
+def _fit(batch: Batch, axes: Axes, still: Float, low: Float, high: Float, tolerance: float) -> Leaf | str:
+    """Return the polynomial of a part of the range, or why there is none."""
+    dims = low.size
+    middle, half = (low + high) / 2, (high - low) / 2
+    rng = np.random.default_rng(dims)
+    corners = np.array(list(itertools.islice(itertools.product((-1.0, 1.0), repeat=dims), _MOST_CORNERS)))
+    unseen = np.concatenate((corners, rng.uniform(-1.0, 1.0, (_RANDOM, dims))))
+    truth = _solve_at(batch, axes, still, middle + half * unseen)
+    if truth is None:
+        return "a state has no solution"
+    # One number for what is asked of the tail: it must not spend the whole tolerance.
+    found = _tensor(batch, axes, still, middle, half, tolerance / 4)
+    if isinstance(found, str):
+        found = _least_squares(batch, axes, still, middle, half, tolerance / 4)
+    if isinstance(found, str):
+        return found
+    degree, weight = found
+    error = float(np.abs(basis(unseen, degree) @ weight.T - truth.T).max())
+    if not error <= tolerance:
+        return f"error {error:.1e} pu at held-out states"
+    return Leaf(low, high, degree, weight, error)
+
+
+def basis(z: Float, degree: NDArray[np.int64]) -> Float:
+    """Return products of Chebyshev polynomials, shape (point, term), at points (point, axis) within -1 and 1."""
+    angle = np.arccos(np.clip(z, -1.0, 1.0))
+    return np.asarray(np.prod(np.cos(angle[:, None, :] * degree[None, :, :]), axis=2))
+
+
+def _tensor(
+    batch: Batch, axes: Axes, still: Float, middle: Float, half: Float, tolerance: float
+) -> tuple[NDArray[np.int64], Complex] | str:
+    """Interpolate on a tensor grid, each axis with as many nodes as its coefficients ask for."""
+    dims = middle.size
+    count = np.full(dims, 4 if dims <= 3 else 3)
+    weight: Complex
+    while True:
+        if int(np.prod(count)) > _MOST_NODES:
+            return "a tensor grid has too many nodes"
+        nodes = [np.cos((np.arange(n) + 0.5) * np.pi / n) for n in count]
+        grid = np.stack([g.ravel() for g in np.meshgrid(*nodes, indexing="ij")], axis=1)
+        v = _solve_at(batch, axes, still, middle + half * grid)
+        if v is None:
+            return "a state has no solution"
+        weight = v.reshape(batch.rows, *count)
+        for axis, n in enumerate(count):
+            k = np.arange(n)
+            transform = np.cos(k[:, None] * (k[None, :] + 0.5) * np.pi / n) * 2.0 / n
+            transform[0] /= 2.0
+            weight = np.asarray(np.moveaxis(np.tensordot(transform, weight, axes=(1, axis + 1)), 0, axis + 1))
+        size = np.abs(weight).max(axis=0)
+        short = [a for a in range(dims) if np.take(size, range(count[a] - 2, count[a]), axis=a).sum() > tolerance]
+        if not short:
+            break
+        if any(count[a] >= _MOST_DEGREE for a in short):
+            return "the degree grows too far"
+        for a in short:
+            count[a] = min(_MOST_DEGREE, count[a] + max(2, count[a] // 2))
+    degree = np.stack([g.ravel() for g in np.meshgrid(*[np.arange(n) for n in count], indexing="ij")], axis=1)
+    size, weight = size.ravel(), weight.reshape(batch.rows, -1)
+    # The smallest terms, as many as together stay within what may be left out.
+    order = np.argsort(size)
+    kept = np.sort(order[np.cumsum(size[order]) > tolerance])
+    kept = kept if kept.size else order[-1:]
+    return np.asarray(degree[kept], dtype=np.int64), np.asarray(weight[:, kept], dtype=np.complex128)
+
+
+def _least_squares(
+    batch: Batch, axes: Axes, still: Float, middle: Float, half: Float, tolerance: float
+) -> tuple[NDArray[np.int64], Complex] | str:
+    """Fit a basis of bounded total degree, which grows until points apart from the fit are met."""
+    dims = middle.size
+    rng = np.random.default_rng(dims + 1000)
+    for most in range(1, 7):
+        degree = _total_degree(dims, most)
+        points = 2 * degree.shape[0] + 2 * dims
+        if points > _MOST_NODES:
+            return "a fit would need too many solutions"
+        # Drawn with the density of Chebyshev nodes, which keeps the fit well posed.
+        z = np.cos(np.pi * rng.uniform(0.0, 1.0, (points + _RANDOM, dims)))
+        v = _solve_at(batch, axes, still, middle + half * z)
+        if v is None:
+            return "a state has no solution"
+        phi = basis(z, degree)
+        weight = np.linalg.lstsq(phi[:points], v.T[:points], rcond=None)[0].T
+        if np.abs(phi[points:] @ weight.T - v.T[points:]).max() <= tolerance:
+            return degree, weight
+    return "the degree grows too far"
+
+
+def _total_degree(dims: int, most: int) -> NDArray[np.int64]:
+    """Return the degrees of all terms whose degrees add up to no more than ``most``."""
+    found: list[tuple[int, ...]] = [()]
+    for _ in range(dims):
+        found = [(*t, k) for t in found for k in range(most - sum(t) + 1)]
+    return np.array(found, dtype=np.int64).reshape(-1, dims)
