@@ -4,7 +4,9 @@ import copy
 
 import numpy as np
 import pytest
+import xarray as xr
 
+import gridedge
 from gridedge.errors import InputError, RunError
 from gridedge.grid.emf import at_mean, behind_impedance
 from gridedge.grid.engines.moving import Moving
@@ -329,3 +331,21 @@ def test_the_mean_is_the_state_that_the_emfs_are_taken_for():
         at_mean(net, [Moving("load", "p_mw", np.array([0]), np.full((3, 1), np.nan))])
     with pytest.raises(RunError, match="does not converge in the state"):
         behind_impedance(two_buses(p_mw=50.0))
+
+
+def test_the_batch_engine_solves_what_floats():
+    net = nw.case39()
+    behind = behind_impedance(net)
+    p = np.linspace(-100.0, 300.0, 5)[:, None]
+    load = xr.Dataset(
+        {"p_mw": (("time", "site"), p), "q_mvar": (("time", "site"), 0.2 * p)},
+        coords={"time": 0.001 * np.arange(5), "site": ["campus"], "bus": ("site", [7])},
+        attrs={"dt_s": 0.001},
+    )
+    ds = gridedge.solve(net, load, engine="batch").drop_sel(bus=behind.added_buses, branch=behind.added_branches)
+    assert ds["bus"].values.tolist() == nw.case39().bus.index.tolist()
+    pp.create_load(net, 7, 300.0, 60.0)
+    judge(net)
+    np.testing.assert_allclose(ds["vm_pu"][-1], net.res_bus.vm_pu[ds["bus"].values], rtol=0, atol=1e-8)
+    np.testing.assert_allclose(ds["va_degree"][-1], net.res_bus.va_degree[ds["bus"].values], rtol=0, atol=1e-6)
+    assert bool((ds["vm_pu"].max("time") - ds["vm_pu"].min("time") > 1e-4).all())
