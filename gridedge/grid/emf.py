@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import RunError, bad
-from gridedge.grid.emf_data import Given, Stiffness, known_indices, mva, of_ext_grid, of_gen
+from gridedge.grid.emf_data import Given, Stiffness, delivered_mva, known_indices, mva, of_ext_grid, of_gen
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.moving import Moving
 
@@ -22,6 +22,7 @@ _AGREE_PU = 1e-8
 _CONVERTERS = ("ssc", "vsc", "vsc_stacked", "vsc_bipolar")
 _THYRISTORS = ("svc", "tcsc")
 _SHOWN = 3
+_BEYOND = 1.5  # of its rating, what a machine that is only run hard does not deliver
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,9 @@ def behind_impedance(net: Any, *, s_sc_mva: Given = None, rx: Given = None, xd_t
     v = dict(zip(buses.tolist(), before, strict=True))
 
     replaced = list(_stiffnesses(net, v, s_sc_mva, rx, xd_transient_pu))
+    beyond = _beyond_rating(net, replaced)
     sources = tuple(_put_behind(net, table, index, stiffness, v) for table, index, stiffness in replaced)
-    remarks = _sentences(replaced) + _dc_lines(net, v)
+    remarks = _sentences(replaced) + beyond + _dc_lines(net, v)
     if (net.get("user_pf_options") or {}).pop("distributed_slack", False):
         remarks.append("The slack is distributed in the state that the EMFs are taken from, not in the waveform.")
 
@@ -263,6 +265,20 @@ def _sentences(replaced: list[tuple[str, int, Stiffness]]) -> list[str]:
         rated = f", {span}" if table == "gen" else ""
         sentences.append(f"{table} {_some([i for i, _ in members])}: {words}{rated}.")
     return sentences
+
+
+def _beyond_rating(net: Any, replaced: list[tuple[str, int, Stiffness]]) -> list[str]:
+    """Say which machines deliver far more than they can: their EMFs keep the state, and are no machine's."""
+    machines = [(i, delivered_mva(net, "gen", i), s.s_base_mva) for table, i, s in replaced if table == "gen"]
+    beyond = [(i, carried, rated) for i, carried, rated in machines if carried > _BEYOND * rated]
+    if not beyond:
+        return []
+    worst, carried, rated = max(beyond, key=lambda m: m[1] / m[2])
+    return [
+        f"gen {_some([i for i, _, _ in beyond])}: delivers more than {_BEYOND:g} times its rating, gen {worst} "
+        f"{mva(carried)} of {mva(rated)}; the reactive limits of the net are not enforced, and such an EMF is none "
+        "that a machine could have."
+    ]
 
 
 def _some(indices: Any) -> str:

@@ -80,16 +80,16 @@ def of_ext_grid(net: Any, index: int, s_sc_mva: Given, rx: Given, sharing: int, 
     The smallest short-circuit power comes first, since it gives the larger swing.
     """
     row = net.ext_grid.loc[index]
-    thing, factor, kind = f"ext_grid {index}", 1.0, ""
+    thing, factor = f"ext_grid {index}", 1.0
     vn_kv = float(net.bus.at[row["bus"], "vn_kv"])
     s_mva = _given(s_sc_mva, index)
     shared = sharing if s_mva is not None and not isinstance(s_sc_mva, Mapping) else 1
     if s_mva is not None:
         words = "given by the user"
     elif (s_mva := _cell(row, "s_sc_min_mva")) is not None:
-        words, kind = "the net's s_sc_min_mva", "min"
+        words = "the net's s_sc_min_mva"
     elif (s_mva := _cell(row, "s_sc_max_mva")) is not None:
-        words, kind, factor = f"the net's s_sc_max_mva with voltage factor {_C_MAX:g}", "max", _C_MAX
+        words, factor = f"the net's s_sc_max_mva with voltage factor {_C_MAX:g}", _C_MAX
     else:
         s_mva, source = next((s, why) for up_to, s, why in ASSUMED_S_SC_MVA if vn_kv <= up_to)
         words, shared = f"assumed for {vn_kv:g} kV, as {source}; set s_sc_mva", sharing
@@ -102,8 +102,8 @@ def of_ext_grid(net: Any, index: int, s_sc_mva: Given, rx: Given, sharing: int, 
     if ratio is not None:
         from_where = "given by the user"
     else:
-        columns = ("rx_min", "rx_max") if kind == "min" else ("rx_max", "rx_min")
-        found = [(c, value) for c in columns if kind and (value := _cell(row, c)) is not None]
+        columns = ("rx_max", "rx_min") if factor > 1 else ("rx_min", "rx_max")
+        found = [(c, value) for c in columns if (value := _cell(row, c)) is not None]
         ratio, from_where = (found[0][1], f"the net's {found[0][0]}") if found else (ASSUMED_RX, "assumed; set rx")
     _positive(s_mva, f"short-circuit power of {thing}", "s_sc_mva", "MVA")
     if s_mva > _STIFFEST_MVA:
@@ -165,7 +165,7 @@ def _rating(net: Any, index: int) -> tuple[float, str]:
     if own is not None:
         _positive(own, f"rating of gen {index}", "sn_mva in net.gen", "MVA")
         return own, "the net's sn_mva"
-    limit, carried = _cell(row, "max_p_mw") or 0.0, _delivered(net, "gen", index)
+    limit, carried = _cell(row, "max_p_mw") or 0.0, delivered_mva(net, "gen", index)
     rating = limit / _POWER_FACTOR if limit < PLACEHOLDER_MVA else 0.0
     if rating > 0 and rating >= carried:
         return rating, f"max_p_mw / {_POWER_FACTOR:g}, assumed"
@@ -179,14 +179,14 @@ def _rating(net: Any, index: int) -> tuple[float, str]:
     raise bad(f"nothing tells how large gen {index} is", "no sn_mva, no limits, no power", cure)
 
 
-def _delivered(net: Any, table: str, index: int) -> float:
-    """Return the apparent power of a source in the state that the net is in, in MVA."""
-    return float(np.hypot(*net[f"res_{table}"].loc[index, ["p_mw", "q_mvar"]]))
-
-
 def mva(value: float) -> str:
     """Return a power as text."""
     return f"{value:.0f} MVA" if value >= 1000 else f"{value:.4g} MVA"
+
+
+def delivered_mva(net: Any, table: str, index: int) -> float:
+    """Return the apparent power of a source in the state that the net is in, in MVA."""
+    return float(np.hypot(*net[f"res_{table}"].loc[index, ["p_mw", "q_mvar"]]))
 
 
 def known_indices(given: Given, table: Any, name: str) -> None:
