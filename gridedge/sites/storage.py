@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from gridedge.errors import bad
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
+_LONG = 100_000  # steps; below, starting the compiler takes longer than Python
 _COST_DATA = "PyPSA technology-data, EUR 2020: battery inverter, DC round trip 0.96; one way is its root, 0.98"
 
 
@@ -107,13 +109,27 @@ def ramp_limiting_battery(p_mw: Float, dt_s: float, battery: Battery) -> Buffere
     rest = battery.soc_start_pu * battery.e_rated_mwh
     into, out, rated = battery.charge_efficiency, battery.discharge_efficiency, battery.p_rated_mw
 
-    # A plain loop over floats: each step needs the one before it.
+    start = float(p_mw[0]) if p_mw.size else 0.0
+    numbers = (start, rest, step_h, alpha, slope, pull, full, empty, into, out, rated)
+    if p_mw.size < _LONG:
+        metered, change, content = ([0.0] * p_mw.size for _ in range(3))
+        _each_step(p_mw.tolist(), *numbers, metered, change, content)
+        after, kept, energy = np.array(metered), np.array(change), np.array(content)
+    else:
+        after, kept, energy = (np.empty(p_mw.size) for _ in range(3))
+        _compiled()(np.ascontiguousarray(p_mw, dtype=float), *numbers, after, kept, energy)
+    return Buffered(after, after - p_mw - kept, kept, energy / battery.e_rated_mwh)
+
+
+def _each_step(
+    p_mw: Any, start: float, rest: float, step_h: float, alpha: float, slope: float, pull: float,
+    full: float, empty: float, into: float, out: float, rated: float, metered: Any, change: Any, content: Any,
+) -> None:  # fmt: skip
+    """Go through the steps, each of which needs the one before it: lists in Python, arrays compiled, the same bits."""
     energy = rest
-    metered: list[float] = []
-    change: list[float] = []
-    content: list[float] = []
-    smooth = grid = float(p_mw[0]) if p_mw.size else 0.0
-    for p in p_mw.tolist():
+    smooth = grid = start
+    for k in range(len(p_mw)):
+        p = p_mw[k]
         smooth += alpha * (p - smooth)
         wish = max(smooth + (rest - energy) * pull, min(p, 0.0))  # it does not make the meter export
         grid += min(max(wish - grid, -slope), slope)
@@ -128,8 +144,16 @@ def ramp_limiting_battery(p_mw: Float, dt_s: float, battery: Battery) -> Buffere
             b = stored * out
         grid = p + b
         energy = min(max(energy + stored * step_h, empty), full)
-        metered.append(grid)
-        change.append(stored)
-        content.append(energy)
-    after, kept = np.asarray(metered), np.asarray(change)
-    return Buffered(after, after - p_mw - kept, kept, np.asarray(content) / battery.e_rated_mwh)
+        metered[k], change[k], content[k] = grid, stored, energy
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled() -> Any:
+    """Compile the steps, keeping the machine code on disk where something is writable."""
+    import numba  # it takes a second
+
+    # No fastmath: a fused multiply-add would round elsewhere.
+    try:
+        return numba.njit(cache=True, nogil=True)(_each_step)
+    except RuntimeError:  # nowhere to keep it: compile in every process
+        return numba.njit(nogil=True)(_each_step)

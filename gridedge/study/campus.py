@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from gridedge import schema
 from gridedge.errors import InputError, bad
@@ -146,7 +147,7 @@ def _peak_mw(spec: StudySpec, base: Path, servers: int) -> float:
 
 def _measured_stretch(spec: StudySpec, load: xr.Dataset) -> xr.Dataset:
     first = round(spec.waveform.run_in_s / spec.waveform.dt_s)
-    cut = load.isel(time=slice(first, None))
+    cut = load.isel(time=slice(first, None)).copy(deep=True)  # a view would keep the run-in in memory
     time = cut["time"].values - cut["time"].values[0]
     return schema.describe(cut.assign_coords(time=np.round(time / spec.waveform.dt_s) * spec.waveform.dt_s))
 
@@ -155,8 +156,9 @@ def _window_start(spec: StudySpec, p_mw: np.ndarray) -> float:
     """Choose the window: among those that span nearly the whole range of the power, the one that moves most."""
     wave = spec.waveform
     steps = round(wave.window_s / wave.dt_s)
-    views = np.lib.stride_tricks.sliding_window_view(p_mw, steps)
-    span = views.max(axis=1) - views.min(axis=1)
+    # Running extremes cost the same whatever the window; `origin` lets it begin at its sample.
+    ahead = {"size": steps, "origin": -(steps // 2), "mode": "nearest"}
+    span = (maximum_filter1d(p_mw, **ahead) - minimum_filter1d(p_mw, **ahead))[: p_mw.size - steps + 1]
     moved = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(p_mw)))))
     travel = moved[steps - 1 :] - moved[: p_mw.size - steps + 1]
     wide = span >= _NEARLY * span.max()

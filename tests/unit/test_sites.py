@@ -1,14 +1,18 @@
 """Smoothing, storage and facility: closed forms and messages."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import gridedge
 from gridedge import schema
 from gridedge.errors import InputError
+from gridedge.sites import storage
 from gridedge.sites.facility import Facility, Transformer, high_side, lag, metered_power
 from gridedge.sites.smoothing import dummy_load
 from gridedge.sites.storage import Battery, ramp_limiting_battery
+from gridedge.study.campus import _window_start
 
 LOSSLESS = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0, "soc_min_pu": 0.0, "soc_max_pu": 1.0}
 
@@ -224,3 +228,32 @@ def test_a_reaction_within_a_step_overlaps_by_its_share_of_the_step():
     coarse = dummy_load(p, 2.0, floor_mw=6.0, reaction_s=0.1, most_mw=20.0)
     fine = dummy_load(np.repeat(p, 20), 0.1, floor_mw=6.0, reaction_s=0.1, most_mw=20.0)
     np.testing.assert_allclose(coarse, fine.reshape(-1, 20).mean(axis=1), atol=1e-12)
+
+
+def test_a_long_series_has_the_bits_of_a_short_one(monkeypatch):
+    """Long series run compiled, short ones as Python."""
+    rng = np.random.default_rng(5)
+    p = np.repeat(8 * rng.random(400) - 0.5, 100)
+    for rated_mw, e_mwh, ramp in ((3.0, 1.0, 2.0), (0.5, 1e-3, 500.0)):
+        b = battery(p_rated_mw=rated_mw, e_rated_mwh=e_mwh, ramp_mw_per_min=ramp, charge_efficiency=0.97)
+        runs = []
+        for long in (p.size + 1, 1):
+            monkeypatch.setattr(storage, "_LONG", long)
+            runs.append(ramp_limiting_battery(p, 0.001, b))
+        for name in ("p_mw", "lost_mw", "stored_mw", "soc_pu"):
+            short, compiled = (getattr(r, name) for r in runs)
+            assert short.tobytes() == compiled.tobytes()
+
+
+def test_the_window_is_the_one_a_plain_search_finds():
+    """Among windows that span nearly the whole range of the power, the one that moves most."""
+    rng = np.random.default_rng(2)
+    for size, steps in ((300, 1), (300, 2), (301, 35), (120, 119), (120, 120)):
+        p = np.round(rng.random(size), 1)
+        views = [p[k : k + steps] for k in range(size - steps + 1)]
+        span = np.array([v.max() - v.min() for v in views])
+        travel = np.array([np.abs(np.diff(v)).sum() for v in views])
+        start = _window_start(SimpleNamespace(waveform=SimpleNamespace(window_s=0.5 * steps, dt_s=0.5)), p)
+        chosen = round(start / 0.5)
+        assert span[chosen] >= 0.95 * span.max()
+        assert travel[chosen] == pytest.approx(travel[span >= 0.95 * span.max()].max(), abs=1e-9)
