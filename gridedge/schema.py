@@ -67,8 +67,10 @@ def power_dataset(
     return describe(ds)
 
 
-def require(ds: xr.Dataset, names: Sequence[str], *, thing: str) -> None:
-    """Check that variables are there, finite, and on an even clock.
+def require(ds: xr.Dataset, names: Sequence[str], *, thing: str, finite: bool = True) -> None:
+    """Check that variables are there and finite, and that there is a clock.
+
+    Without ``finite`` no value is read, for what is too long to be held.
 
     Raises
     ------
@@ -82,6 +84,8 @@ def require(ds: xr.Dataset, names: Sequence[str], *, thing: str) -> None:
         if name not in ds:
             have = ", ".join(map(str, ds.data_vars)) or "no variable"
             problems.append(Problem(f"{thing} has no {name}", have, f"Add {name}(time)."))
+            continue
+        if not finite:
             continue
         wrong = ~np.isfinite(ds[name].values)
         if wrong.any():

@@ -165,12 +165,11 @@ def at_mean(net: Any, moving: list[Moving]) -> None:
         if m.table == "gen":
             cure = 'Move them as sgen, or solve with sources="held".'
             raise bad("the background moves generators, whose sources are EMFs", "gen", cure)
-        finite = np.isfinite(m.values)
-        count = finite.sum(axis=0)
-        if not count.all():
+        mean = m.mean()
+        if not np.isfinite(mean).all():
             raise RunError(f"The {m.column} of a moving {m.table} is no number at any step.")
         values = net[m.table][m.column].to_numpy(float).copy()
-        values[m.rows] = np.where(finite, m.values, 0.0).sum(axis=0) / count
+        values[m.rows] = mean
         net[m.table][m.column] = values
 
 

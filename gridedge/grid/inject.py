@@ -73,7 +73,7 @@ def _site_buses(net: Any, load: xr.Dataset) -> list[int]:
 
 def check_sites(load: xr.Dataset) -> None:
     """Raise InputError unless a dataset says what each site draws, and at which bus."""
-    schema.require(load, ["p_mw", "q_mvar"], thing="the site load")
+    schema.require(load, ["p_mw", "q_mvar"], thing="the site load", finite=False)
     if set(load["p_mw"].dims) != {"time", "site"}:
         cure = "Pass it through gridedge.connect(load, facility, bus=...)."
         raise bad("the load is not connected to a bus yet", f"p_mw{load['p_mw'].dims}", cure)
@@ -106,7 +106,7 @@ def moving_background(
         if table not in _TABLES:
             raise bad("unknown background table", table, nearest(table, _TABLES))
         columns = [c for c in ("p_mw", "q_mvar") if c in ds]
-        schema.require(ds, columns or ["p_mw"], thing=f"background[{table!r}]")
+        schema.require(ds, columns or ["p_mw"], thing=f"background[{table!r}]", finite=False)
         if table not in ds.coords:
             raise bad(
                 f"background[{table!r}] has no labels", "", f"Give the coordinate `{table}`: the net's own indices."

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge import schema
-from gridedge.errors import RunError, bad
+from gridedge.errors import RunError, bad, nearest
+from gridedge.grid.emf import Behind, at_mean, behind_impedance
+from gridedge.grid.emf_data import Given
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.choose import Engine, check_name, choose, held_out, judge
 from gridedge.grid.engines.march import march
@@ -39,6 +41,7 @@ def solve(
     tol_vm_pu: float = 1e-6,
     limits: Limits | Mapping[str, Any] | None = None,
     at: Sequence[int | str] | None = None,
+    sources: Literal["held", "emf"] | Mapping[str, Given] = "held",
     store: str | Path | None = None,
     executor: Executor | None = None,
     on_progress: Callable[[int], None] | None = None,
@@ -71,6 +74,11 @@ def solve(
         declared voltage within 10 %) and 100 %.
     at : sequence of int or str, optional
         Buses whose voltage is kept at every step beside the reduction.
+    sources : {"held", "emf"} or dict
+        What an external grid or a voltage-controlled machine does.  ``held``: it holds its set-point.  ``emf``: it is a
+        constant EMF behind its impedance, set at the mean of all steps, as within a second after a change; what the
+        net does not say is assumed and stated in ``attrs["remarks"]``.  A dict sets it: ``s_sc_mva``, ``rx``,
+        ``xd_transient_pu``, as in :func:`gridedge.grid.emf.behind_impedance`.
     store : str or path, optional
         Write the series of every step to a new Zarr store there, block by block, and return it lazily; needs
         the extra ``[zarr]``.
@@ -96,6 +104,7 @@ def solve(
         If the net does not converge even as it stands, or no step converges.
     """
     check_name(engine)
+    _check_sources(sources)
     if not tol_vm_pu > 0:
         raise bad("tol_vm_pu must be positive", tol_vm_pu, "Give tol_vm_pu=1e-6.")
     names = check_names(reduce)
@@ -116,6 +125,10 @@ def solve(
         if not reference.run_once(own):  # with the sites at zero, so that the model is there to be recycled
             raise RunError("The net does not converge any more once the site's load element is added.")
 
+    behind = Behind((), [])
+    if sources != "held":
+        at_mean(own, moving)
+        behind = behind_impedance(own, **({} if sources == "emf" else dict(sources)))
     flow = choose(own, moving, time.size, engine, tol_vm_pu)
     if rows is not None:
         _supplied(own, flow.out, rows)
@@ -139,9 +152,22 @@ def solve(
         raise RunError(_no_step(injections, time.size))
     ds = _dataset(keep, plan, flow.out, own, time, converged, injections)
     ds.attrs |= {"engine": flow.engine, "engine_detail": flow.detail, "engine_why": flow.why, "dt_s": dt_s}
-    ds.attrs["remarks"] = remarks + idle + lost + _void(moving, converged)
+    if behind.sources:
+        ds = ds.drop_sel(bus=behind.added_buses, branch=behind.added_branches)
+        ds.attrs["sources"] = "EMFs behind impedance"
+    ds.attrs["remarks"] = remarks + idle + behind.remarks + lost + _void(moving, converged)
     ds.attrs["error_vm_pu"] = judge(own, moving, sample, flow) if sample else 0.0
     return ds
+
+
+def _check_sources(sources: Any) -> None:
+    known = ("s_sc_mva", "rx", "xd_transient_pu")
+    if isinstance(sources, Mapping):
+        for name in sources:
+            if name not in known:
+                raise bad("unknown data of sources", str(name), nearest(str(name), known))
+    elif sources not in {"held", "emf"}:
+        raise bad("unknown sources", str(sources), nearest(str(sources), ("held", "emf")))
 
 
 def _void(moving: list[Moving], converged: NDArray[np.bool_]) -> list[str]:

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
+_TOGETHER = 1 << 16  # states that are read at once
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class Moving:
         else:
             found = np.asarray(self.values[states], dtype=float)
         return found if self.sign == 1.0 else self.sign * found
+
+    def mean(self) -> Float:
+        """Return the mean over all states that are numbers, shape (row,); NaN where there is none."""
+        total, count = np.zeros(self.rows.size), np.zeros(self.rows.size)
+        for first in range(0, self.states, _TOGETHER):
+            block = self.at(slice(first, min(first + _TOGETHER, self.states)))
+            finite = np.isfinite(block)
+            total += np.where(finite, block, 0.0).sum(axis=0)
+            count += finite.sum(axis=0)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def pick(self, states: NDArray[np.intp]) -> Moving:
         """Return the same column for some states only."""
