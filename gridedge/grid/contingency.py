@@ -124,6 +124,7 @@ def contingencies(
         security = Security(own, model, chosen, moving)
         blocks = security.solve(time.size)
         reasons = [change.reason for change in security.changes]
+        remarks += _blackouts(security)
     done = 0
     for solved in blocks:
         worst.add(solved, demand.at(solved.state))
@@ -150,6 +151,21 @@ def _slowly(net: Any, moving: list[Moving], chosen: list[Case], count: int) -> I
         yield Solved(state, np.array([-1]), base.vm_pu, base.va_degree, base.loading_percent, base.how)
         if base.how[0] != UNSOLVED:
             yield from by_runpp(net, moving, chosen, np.array([state]))
+
+
+def _blackouts(security: Security) -> list[str]:
+    """Say which outages cut most of the net off its reference: that is more the model's weakness than the net's."""
+    rows = security.model.v0.size
+    labels = [
+        case.label for case, change in zip(security.cases, security.changes, strict=True) if change.dark.size > rows / 2
+    ]
+    if not labels:
+        return []
+    shown = ", ".join(labels[:5]) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+    return [
+        f"{shown}: most of the net loses its reference and goes dark, as in runpp. Where generators could carry on, "
+        "name a second reference (gen slack=True) to see it."
+    ]
 
 
 def _judge(security: Security, worst: Worst, chosen: list[Case]) -> float:

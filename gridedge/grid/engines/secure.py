@@ -91,7 +91,10 @@ def _run_without(net: Any, case: Case) -> tuple[Float, Float, Float] | None:
             return None
         out, v = readout(net), net._ppc["internal"]["V"][:, None]
         vm, va = out.voltages(v)
-        return vm[0], va[0], out.branches(v)[0][0]
+        loading = out.branches(v)[0][0]
+        # A transformer that is out has no voltage at its star point, and still carries nothing.
+        loading[np.array(out.element) == "trafo3w"] = net.res_trafo3w["loading_percent"].to_numpy(float)
+        return vm[0], va[0], loading
     except InputError:  # pandapower finds nothing left to solve
         return None
     except KeyError:  # only references are left: pandapower fills in the tables and keeps no arrays
@@ -154,6 +157,10 @@ class Security:
         self.terminals = np.full((len(place), 3), -1, dtype=np.intp)
         for (table, index), rows in wiring.terminals.items():
             self.terminals[place[f"{table}:{index}"], : len(rows)] = rows
+
+        idle = [place[f"trafo3w:{i}"] for i in net.trafo3w.index[~net.trafo3w.in_service.astype(bool)]]
+        alive = np.all(self.terminals < model.v0.size, axis=1)
+        self.idle = np.array([p for p in idle if alive[p]], dtype=np.intp)
 
     def solve(self, count: int) -> Iterator[Solved]:
         """Solve all outages of all states, block by block; each state without outage comes first."""
@@ -244,6 +251,7 @@ class Security:
             v[change.dark, a] = np.nan
         vm, va = self.model.readout.voltages(v)
         loading, _ = self.model.readout.branches(v)
+        loading[:, self.idle] = 0.0  # their star point has no voltage, and still they carry nothing
         for a, change in enumerate(changes):
             if how[a] == UNSOLVED:
                 loading[a] = np.nan

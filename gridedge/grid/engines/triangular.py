@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 Float = NDArray[np.float64]
-_LANES = 32
+_LANES = 32  # columns at a time: they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def factorise(matrix: sp.csc_matrix) -> Factors | None:
 
 def _compiled(function: Callable[..., None]) -> Any:
     """Compile, keeping the machine code on disk where something is writable."""
-    options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "parallel": True}
+    options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep it: compile in every process
@@ -60,10 +60,10 @@ def _compiled(function: Callable[..., None]) -> Any:
 @_compiled
 def _solve(l_ptr, l_row, l_val, u_ptr, u_row, u_val, row_to, column_from, b, x):  # type: ignore[no-untyped-def]
     n, count = b.shape
-    for block in numba.prange((count + _LANES - 1) // _LANES):
+    for block in range((count + _LANES - 1) // _LANES):
         first = block * _LANES
         live = min(_LANES, count - first)
-        f = np.zeros((n, _LANES))
+        f = np.zeros((n, live))
         for i in range(n):
             for w in range(live):
                 f[row_to[i], w] = b[i, first + w]
@@ -71,15 +71,15 @@ def _solve(l_ptr, l_row, l_val, u_ptr, u_row, u_val, row_to, column_from, b, x):
             for e in range(l_ptr[j], l_ptr[j + 1]):
                 r, value = l_row[e], l_val[e]
                 if r != j:
-                    for w in range(_LANES):
+                    for w in range(live):
                         f[r, w] -= value * f[j, w]
         for j in range(n - 1, -1, -1):
             d = 1.0 / u_val[u_ptr[j + 1] - 1]
-            for w in range(_LANES):
+            for w in range(live):
                 f[j, w] *= d
             for e in range(u_ptr[j], u_ptr[j + 1] - 1):
                 r, value = u_row[e], u_val[e]
-                for w in range(_LANES):
+                for w in range(live):
                     f[r, w] -= value * f[j, w]
         for i in range(n):
             for w in range(live):
@@ -89,7 +89,7 @@ def _solve(l_ptr, l_row, l_val, u_ptr, u_row, u_val, row_to, column_from, b, x):
 @_compiled
 def subtract(x, which, w, first, c):  # type: ignore[no-untyped-def]  # numba types it
     """Subtract ``w[:, first[k]:first[k + 1]] @ c[...]`` from each column ``a`` of ``x``, with ``k = which[a]``."""
-    for i in numba.prange(x.shape[0]):
+    for i in range(x.shape[0]):
         for a in range(which.size):
             k = which[a]
             total = 0.0
