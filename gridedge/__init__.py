@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridedge.errors import GridedgeError, InputError, RunError
+    from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
     from gridedge.measure.rulebook import check
@@ -26,6 +27,7 @@ _HOMES = {
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
+    "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
     "run": "gridedge.study.run",
@@ -40,6 +42,7 @@ __all__ = [
     "RunError",
     "check",
     "connect",
+    "contingencies",
     "generate",
     "mitigate",
     "run",
