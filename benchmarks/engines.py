@@ -11,6 +11,8 @@ A rival that is off by more than 1e-8 pu, or leaves a state, is named and not co
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -301,9 +303,11 @@ def main() -> None:
         if name not in WORKS:
             parser.error(f"unknown work {name!r}; there are {', '.join(WORKS)}")
     pin(given.threads)
+    psutil = importlib.import_module("psutil") if importlib.util.find_spec("psutil") else None
     import rivals
 
-    print(f"{given.threads} threads; {rivals.versions()}; * is the best library that solves it")
+    busy = f"; before the start the processors were {psutil.cpu_percent(2.0):.0f} % busy" if psutil else ""
+    print(f"{given.threads} threads; {rivals.versions()}; * is the best library that solves it{busy}")
     print("| work | ours us/step | rival | us/step | ratio | goal | rival off runpp | ours off runpp |")
     print("|---|---|---|---|---|---|---|---|")
     failed = False

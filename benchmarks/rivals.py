@@ -41,6 +41,10 @@ class Arrays:
         Rows by type.
     v0, s0 : ndarray, shape (row,)
         Voltages and injections as the net stands; generation is positive. [pu]
+    first, second : ndarray, shape (branch,)
+        Rows of the ends of the branches.
+    there, back : ndarray, shape (branch,)
+        What a branch adds to the admittances between its ends: from the first to the second, and back. [pu]
     row : ndarray
         Row of each of pandapower's buses, by its index.
     base_mva : float
@@ -53,6 +57,10 @@ class Arrays:
     pq: NDArray[np.intp]
     v0: Complex
     s0: Complex
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    there: Complex
+    back: Complex
     row: NDArray[np.intp]
     base_mva: float
 
@@ -66,7 +74,13 @@ def arrays(net: Any) -> Arrays:
     y = sp.csr_matrix(i["Ybus"])
     y.sort_indices()
     row = np.asarray(own._pd2ppc_lookups["bus"], dtype=np.intp)
-    return Arrays(y, ref, pv, pq, np.array(i["V"]), np.array(i["Sbus"]), row, float(i["baseMVA"]))
+    first, second = (np.real(i["branch"][:, end]).astype(np.intp) for end in (0, 1))
+    every = np.arange(first.size)
+    there = np.asarray(sp.csr_matrix(i["Yf"])[every, second]).ravel()
+    back = np.asarray(sp.csr_matrix(i["Yt"])[every, first]).ravel()
+    return Arrays(
+        y, ref, pv, pq, np.array(i["V"]), np.array(i["Sbus"]), first, second, there, back, row, float(i["baseMVA"])
+    )
 
 
 def power(a: Arrays, states: States) -> Complex:
@@ -86,9 +100,10 @@ def power(a: Arrays, states: States) -> Complex:
 
 @dataclass(frozen=True)
 class Links:
-    """A net of branches and shunts with the same bus admittances: one branch per pair of neighbours, shunts at buses.
+    """A net of branches and shunts with the same bus admittances.
 
-    A branch is a series admittance with an ideal turn of its first end by ``shift``; its ratio is 1.
+    A branch is a series admittance with an ideal turn of its first end by ``shift``; its ratio is 1, and all the rest
+    stands in shunts at the buses.
     """
 
     first: NDArray[np.intp]
@@ -98,20 +113,30 @@ class Links:
     shunt: Complex
 
 
-def links(y: sp.csr_matrix) -> Links:
-    """Turn bus admittances into branches and shunts, exactly.
+def links(a: Arrays, place: NDArray[np.intp], y: sp.csr_matrix) -> Links:
+    """Turn a bus-branch model into branches and shunts, exactly.
+
+    Parameters
+    ----------
+    a : Arrays
+        The model.
+    place : ndarray, shape (row,)
+        Where its rows stand in ``y``; several may be one.
+    y : csr_matrix
+        The bus admittances that have to come back. [pu]
 
     Raises
     ------
     Unfit
-        If a pair of buses is tied by what no branch with a turn can be.
+        If an element is no such branch.
     """
-    upper = sp.coo_matrix(sp.triu(abs(y) + abs(y).T, k=1))
-    i, j = upper.row[upper.data > 0].astype(np.intp), upper.col[upper.data > 0].astype(np.intp)
-    there, back = np.asarray(y[i, j]).ravel(), np.asarray(y[j, i]).ravel()
-    if not np.allclose(abs(there), abs(back), rtol=1e-9, atol=0.0):
-        raise Unfit("a branch that carries more in one direction than in the other")
-    # Y_ft = -y e^(j shift), Y_tf = -y e^(-j shift)
+    i, j, there, back = place[a.first], place[a.second], a.there, a.back
+    tie = (i != j) & (abs(there) > 0)
+    i, j, there, back = i[tie], j[tie], there[tie], back[tie]
+    uneven = ~np.isclose(abs(there), abs(back), rtol=1e-9, atol=0.0)
+    if uneven.any():
+        raise Unfit(f"{uneven.sum()} elements whose impedance differs with the direction")
+    # there = -y e^(j shift), back = -y e^(-j shift)
     shift = np.angle(there / back) / 2
     shift[abs(shift) < 1e-9] = 0.0
     series = -there * np.exp(-1j * shift)
@@ -210,7 +235,7 @@ class LightSim2Grid(Rival):
         place[a.ref] = place[a.ref[0]]
         self.place = place
         merge = sp.csr_matrix((np.ones(a.v0.size), (place, np.arange(a.v0.size))), (keep.size, a.v0.size))
-        x, base = links(sp.csr_matrix(merge @ a.y @ merge.T)), a.base_mva
+        x, base = links(a, place, sp.csr_matrix(merge @ a.y @ merge.T)), a.base_mva
         kinds = np.ones(keep.size, dtype=int)
         kinds[place[a.pv]], kinds[place[a.ref[0]]] = 2, 3
         held = [int(k) for k in np.flatnonzero(kinds > 1)]
@@ -276,7 +301,7 @@ class PowerGridModel(Rival):
         super().__init__(a, threads)
         if a.pv.size:
             raise Unfit("buses that hold their voltage")
-        x, n = links(a.y), a.v0.size
+        x, n = links(a, np.arange(a.v0.size), a.y), a.v0.size
         siemens = a.base_mva / _KV**2
         node = initialize_array("input", "node", n)
         node["id"], node["u_rated"] = np.arange(n), _KV * 1e3
