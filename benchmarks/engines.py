@@ -242,7 +242,8 @@ def scan(options: Options) -> Iterator[Row]:
     ds, found = every.scan(day_, buses, 8.0)
     step_s = (time.perf_counter() - began) / found["states"]
     middle = float(np.median(ds["capacity_mw"]))
-    note = f"{found['states']:,} states by {found['engine']}, {found['left']} not converged, median {middle:.1f} MW"
+    note = f"{every.off_pu(day_, found['spots']):.0e} pu by {found['engine']}"
+    note += f", {found['states']:,} states, {found['left']} not converged, median capacity {middle:.1f} MW"
     yield Row("scan", step_s, price.name, price.step_s, "x5000", note, price.verdict)
 
 

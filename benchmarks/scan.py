@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandapower as pp
 import xarray as xr
 from numpy.typing import NDArray
-from states import States
+from states import States, truth
 
 import gridedge
 
@@ -36,12 +37,13 @@ def scan(day: States, buses: NDArray[np.intp], highest_mw: float) -> tuple[xr.Da
     Dataset
         ``capacity_mw(bus)``: the highest level up to which no limit breaks in any step; and attributes.
     dict
-        ``states`` solved, ``left`` that did not converge, ``engine``.
+        ``states`` solved, ``left`` that did not converge, ``engine``, and ``spots``: bus, power, step and voltages
+        of one state per call, for :func:`off_pu`.
     """
     levels = highest_mw * np.arange(1, LEVELS + 1) / LEVELS
     base = gridedge.solve(day.net, background=day.background())
     vm0, loading0 = base["vm_pu"].values, base["loading_percent"].values
-    capacity, left, engines = [], 0, set()
+    capacity, left, engines, spots = [], 0, set(), []
     for first in range(0, buses.size, _AT_ONCE):
         part = buses[first : first + _AT_ONCE]
         block = LEVELS * STEPS
@@ -67,5 +69,22 @@ def scan(day: States, buses: NDArray[np.intp], highest_mw: float) -> tuple[xr.Da
         capacity.append(highest_mw * reached / LEVELS)
         left += int((~solved).sum())
         engines.add(result.attrs["engine"])
+        at = block // 2 + STEPS // 2  # the first bus, half the levels up, at noon
+        spots.append((int(part[0]), float(p[at, 0]), STEPS // 2, result["vm_pu"].values[at].copy()))
     ds = xr.Dataset({"capacity_mw": ("bus", np.concatenate(capacity))}, coords={"bus": buses})
-    return ds, {"states": buses.size * LEVELS * STEPS, "left": left, "engine": ", ".join(sorted(engines))}
+    found = {"states": buses.size * LEVELS * STEPS, "left": left, "engine": ", ".join(sorted(engines)), "spots": spots}
+    return ds, found
+
+
+def off_pu(day: States, spots: list[tuple[int, float, int, NDArray[np.float64]]]) -> float:
+    """Return the largest difference in voltage between states of the scan and a plain ``runpp``, in pu."""
+    worst = 0.0
+    for bus, p_mw, step, vm in spots:
+        net = pp.from_json_string(pp.to_json(day.net))
+        pp.create_load(net, bus, p_mw, _TAN_PHI * p_mw)
+        columns = {
+            key: np.r_[v[step], net[key[0]][key[1]].to_numpy(float)[v.shape[1] :]][None]
+            for key, v in day.columns.items()
+        }
+        worst = max(worst, float(np.nanmax(abs(truth(States(net, columns), 0).vm_pu - vm))))
+    return worst
