@@ -13,7 +13,7 @@ from gridedge import schema
 from gridedge.errors import RunError, bad, nearest
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.model import covers, extract
-from gridedge.grid.engines.moving import Moving
+from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.engines.outages import Case, cases
 from gridedge.grid.engines.secure import LOW_RANK, NEWTON, RUNPP, UNSOLVED, Security, Solved, by_runpp
 from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
@@ -103,8 +103,8 @@ def contingencies(
     if injections is not None:
         rows = add_sites(own, injections)
         for column in ("p_mw", "q_mvar"):
-            values = injections[column].transpose("time", "site").values.astype(float)
-            moving.append(Moving("sgen", column, rows, -values))
+            values = as_values(injections[column].transpose("time", "site"))
+            moving.append(Moving("sgen", column, rows, values, sign=-1.0))
         if not reference.run_once(own):
             raise RunError("The net does not converge any more once the site's load element is added.")
         demand.add_sites(own, injections, rows)
@@ -211,7 +211,7 @@ class _Demand:
         for m in moving:
             if m.table == "load" and m.column == "p_mw":
                 p_mw[m.rows] = 0.0
-                self.parts.append((self._at(frame["bus"].to_numpy()[m.rows]), m.values * scale[m.rows]))
+                self.parts.append((self._at(frame["bus"].to_numpy()[m.rows]), m.at(slice(0, m.states)) * scale[m.rows]))
         self._add(frame["bus"], p_mw * scale)
         for table, columns in (
             ("asymmetric_load", ("p_a_mw", "p_b_mw", "p_c_mw")),

@@ -140,8 +140,9 @@ def readout(net: Any) -> Readout:
     for rows_of_end, end, position, rating in ends:
         ppc_rows = np.arange(rows_of_end.start, rows_of_end.stop)
         alive = in_service[ppc_rows]
-        outside = ppc["branch"][ppc_rows, end].real >= rows
-        dead.append(position[outside])
+        if not np.isinf(rating).all():  # the star point of three windings is nobody's bus
+            outside = ppc["branch"][ppc_rows, end].real >= rows
+            dead.append(position[outside])
         here = row_of[ppc_rows[alive]]
         matrix = sp.csr_matrix(internal["Yf"] if end == 0 else internal["Yt"])[here]
         bus = branch[here, end].real.astype(np.intp)

@@ -92,10 +92,11 @@ def _by_klu(model: Model, s: Complex, v: Complex) -> None:
     y, pv, pq = model.y, model.pv.astype(np.int32), model.pq.astype(np.int32)
     solver = nr_klu.Solver(y.indptr.astype(np.int32), y.indices.astype(np.int32), y.data, pv, pq)
     tolerance_pu = _TOLERANCE_PU * max(1.0, float(np.abs(s[:, good]).max()))
-    found = solver.solve_batch(np.ascontiguousarray(s[:, good]), model.v0, max_iter=_MOST, tol=tolerance_pu)
-    solved = np.asarray(found["converged"] if isinstance(found, dict) else found.converged, dtype=bool)
-    voltages = np.asarray(found["V"] if isinstance(found, dict) else found.V)
-    v[:, good[solved]] = voltages[:, solved]
+    found = solver.solve_batch(
+        np.ascontiguousarray(s[:, good]), model.v0, max_iter=_MOST, tol=tolerance_pu, n_threads=1
+    )
+    solved = np.asarray(found["converged"], dtype=bool)
+    v[:, good[solved]] = np.asarray(found["V"])[:, solved]
 
 
 def _sign(model: Model, v: Complex) -> int:

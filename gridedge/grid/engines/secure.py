@@ -122,7 +122,7 @@ def write_state(net: Any, moving: list[Moving], state: int) -> None:
     """Write what moves into the columns of a net."""
     for m in moving:
         values = net[m.table][m.column].to_numpy(float).copy()
-        values[m.rows] = m.values[state]
+        values[m.rows] = m.at_each(np.array([state]))[0]
         net[m.table][m.column] = values
 
 
@@ -148,7 +148,7 @@ class Security:
         self.parts = injection(net, model, moving)
         s0 = model.s0.copy()
         s0[model.pv] = s0[model.pv].real - 1j * _drawn_q_pu(net, model)  # what stays when the unit goes
-        self.still = s0 - sum((m @ base for m, _, base in self.parts), np.zeros(model.v0.size, dtype=complex))
+        self.still = s0 - sum((m @ base for m, base in self.parts), np.zeros(model.v0.size, dtype=complex))
         self.units = {table: _units_pu(net, table, model.base_mva) for table in ("gen", "sgen")}
         place = {label: k for k, label in enumerate(model.readout.labels)}
         self.out = [
@@ -157,10 +157,6 @@ class Security:
         self.terminals = np.full((len(place), 3), -1, dtype=np.intp)
         for (table, index), rows in wiring.terminals.items():
             self.terminals[place[f"{table}:{index}"], : len(rows)] = rows
-
-        idle = [place[f"trafo3w:{i}"] for i in net.trafo3w.index[~net.trafo3w.in_service.astype(bool)]]
-        alive = np.all(self.terminals < model.v0.size, axis=1)
-        self.idle = np.array([p for p in idle if alive[p]], dtype=np.intp)
 
     def solve(self, count: int) -> Iterator[Solved]:
         """Solve all outages of all states, block by block; each state without outage comes first."""
@@ -179,7 +175,9 @@ class Security:
 
     def injections(self, state: int) -> Complex:
         """Return the injections (row,) of a state without outage, in pu."""
-        return sum((m @ values[state] for m, values, _ in self.parts), self.still.copy())
+        here = np.array([state])
+        moved = (part @ m.at_each(here)[0] for (part, _), m in zip(self.parts, self.moving, strict=True))
+        return sum(moved, self.still.copy())
 
     def _base(self, state: int) -> tuple[Complex, int]:
         v = newton(self.model, self.model.v0, self.injections(state))
@@ -239,7 +237,7 @@ class Security:
         for m in self.moving:
             here = np.flatnonzero(m.rows == position)
             if m.table == table and here.size:
-                value = m.values[state, here[0]] * scaling
+                value = float(m.at_each(np.array([state]))[0, here[0]]) * scaling
                 total = complex(value, total.imag) if m.column == "p_mw" else complex(total.real, value)
         return complex(total)
 
@@ -251,7 +249,6 @@ class Security:
             v[change.dark, a] = np.nan
         vm, va = self.model.readout.voltages(v)
         loading, _ = self.model.readout.branches(v)
-        loading[:, self.idle] = 0.0  # their star point has no voltage, and still they carry nothing
         for a, change in enumerate(changes):
             if how[a] == UNSOLVED:
                 loading[a] = np.nan

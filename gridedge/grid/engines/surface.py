@@ -360,7 +360,7 @@ def _least_squares(
         if v is None:
             return "a state has no solution"
         phi = basis(z, degree)
-        weight = np.linalg.lstsq(phi[:points], v.T[:points], rcond=None)[0].T
+        weight = np.asarray(np.linalg.lstsq(phi[:points], v.T[:points], rcond=None)[0].T, dtype=np.complex128)
         if np.abs(phi[points:] @ weight.T - v.T[points:]).max() <= tolerance:
             return degree, weight
     return "the degree grows too far"
