@@ -43,8 +43,8 @@ def check_limits(result: xr.Dataset, limits: Limits, *, where: str, base: xr.Dat
     Parameters
     ----------
     result : Dataset
-        As :func:`gridedge.solve` returns it, or reduced to ``min`` and ``max`` at least; where ``rating_known(branch)`` is false, the loading is
-        not judged.
+        As :func:`gridedge.solve` returns it, or reduced to ``min`` and ``max`` at least; where
+        ``rating_known(branch)`` is false, the loading is not judged.
     limits : Limits
         What must hold.
     where : str

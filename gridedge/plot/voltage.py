@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from numpy.typing import NDArray
 
 from gridedge.errors import bad
 from gridedge.measure.voltage import voltage_at

@@ -21,6 +21,7 @@ from gridedge.grid.engines.inputs import Inputs
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.newton import exact, newton
+from gridedge.grid.engines.threads import spread
 
 _ERROR_PU = 1e-10  # what may be left when a state counts as solved
 _MOST = 40
@@ -138,11 +139,23 @@ class Batch:
         return solved
 
     def _loop(self, x: Float, v: Lanes) -> NDArray[np.bool_]:
-        from gridedge.grid.engines.lanes import chord, fixed_point
+        from gridedge.grid.engines.lanes import TILE, chord, fixed_point
 
         passes = np.zeros(x.shape[0], dtype=np.int64)
         loop = fixed_point if self._fixed else chord
-        loop(x, x.shape[0], self.rows, *self._arguments, v.re, v.im, _ERROR_PU, _MOST, passes)
+        spread(
+            loop,
+            -(-x.shape[0] // TILE),
+            x,
+            x.shape[0],
+            self.rows,
+            *self._arguments,
+            v.re,
+            v.im,
+            _ERROR_PU,
+            _MOST,
+            passes,
+        )
         return np.asarray(passes > 0)
 
 

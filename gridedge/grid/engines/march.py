@@ -15,6 +15,7 @@ from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.fold import fold, foldable
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.solver import Solver, block_states, side_by_side
+from gridedge.grid.engines.threads import limited
 from gridedge.grid.keep import Keeper, Part, Plan
 from gridedge.grid.results import Readout
 
@@ -44,14 +45,8 @@ class Task:
 
 def _do(task: Task) -> tuple[Part, NDArray[np.complex128]]:
     """Do a task in a worker: with one thread, for there are other workers."""
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
+    with limited(1):
         return task.do()
-    finally:
-        numba.set_num_threads(before)
 
 
 def march(

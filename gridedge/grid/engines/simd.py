@@ -28,11 +28,9 @@ _FAST = ("contract",)
 intrinsic: Any = extending.intrinsic
 
 
-def compiled(function: Any = None, *, parallel: bool = False) -> Any:
+def compiled(function: Any) -> Any:
     """Compile, keeping the machine code on disk where something is writable."""
-    if function is None:
-        return lambda f: compiled(f, parallel=parallel)
-    options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "parallel": parallel}
+    options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep it: compile in every process
