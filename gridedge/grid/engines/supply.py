@@ -1,0 +1,434 @@
+"""Who delivers, within limits: reactive limits of generators and the dispatch of added load by headroom.
+
+Both are part of the power-flow equations here, not corrections after it, and hold for many states at once
+(:mod:`gridedge.grid.engines.bordered`).
+
+**Reactive limits.** A bus that holds its voltage is in one of three conditions [1]_; Q is the reactive power of all its
+units together, between the sums of their limits::
+
+    V = Vset  and  Qmin <= Q <= Qmax;     Q = Qmax  and  V <= Vset;     Q = Qmin  and  V >= Vset
+
+A state starts with every bus at its set-point.  All buses that break their condition change it, the equations are
+solved again, and so on until none does.  ``runpp(enforce_q_lims=True)`` never lets a bus return to its set-point:
+where others reach their limits after it, it can leave a bus at Qmax with V > Vset, or at Qmin with V < Vset, which no
+voltage regulator would do.  There the two answers differ; where none of its buses ends like this, they are the same.
+
+**Dispatch.** An island's change of generation against its schedule is its added load and the change of its losses.
+Each unit takes the part of it that its room has in the room of all: headroom ``max_p_mw - p_mw`` where
+generation rises, footroom ``p_mw - min_p_mw`` where it falls.  So all units reach their limits together.
+
+References
+----------
+.. [1] "A robust and informative method for solving large-scale power flow problems", Computational Optimization and
+   Applications, 2015. :doi:`10.1007/s10589-015-9745-5` (the limits as complementarity constraints)
+.. [2] K. G. Murty, "Note on a Bard-type scheme for solving the complementarity problem", Opsearch 11, 1974,
+   pp. 123-130 (only the first of those in conflict changes: no cycle, in the linear problem).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from gridedge.errors import bad
+from gridedge.grid.engines.bordered import Border, border, solve_bordered
+from gridedge.grid.engines.model import Complex, Float, Model
+from gridedge.grid.engines.reference import FAR_PU
+from gridedge.grid.engines.units import Units
+
+Flow = Callable[[Model, Complex], tuple[Complex, NDArray[np.bool_]]]
+
+_NEWTON_MOST = 20
+_WILD_PU = 10.0
+_STEP_PU = 1e-11  # a last step of this size leaves an error far below 1e-8 pu
+_MOST = 40
+_TOGETHER = 8  # passes in which all buses in conflict change at once; later only the first one does
+_PASSES = 60
+_Q_PU = 1e-9  # beyond a limit by less is on it
+_V_PU = 1e-10
+_P_PU = 1e-9
+_FIT_PU = 1e-9  # mismatch that a solution may leave, per pu of the largest injection
+
+NO_NUMBER = "the input is no number"
+NO_FLOW = "the power flow does not converge"
+NO_SET = "the reactive limits do not settle"
+NO_HEADROOM = "the added load exceeds the headroom of the units"
+NO_FOOTROOM = "the load falls by more than the units can reduce"
+FAR = f"a voltage is more than {FAR_PU} pu from the base state and may be the lower solution"
+
+
+@dataclass(frozen=True)
+class Supplied:
+    """States in which the units stay within their limits.
+
+    Parameters
+    ----------
+    v : ndarray, shape (row, state)
+        Voltages; NaN where not converged, as in all fields below. [pu]
+    converged : ndarray of bool, shape (state,)
+        Whether a solution within all limits was found.
+    q_mvar : ndarray, shape (unit bus, state)
+        Reactive power of the units of each bus of ``Units.bus_row``. [Mvar]
+    p_mw : ndarray, shape (unit, state)
+        Active power of each unit, generation positive. [MW]
+    at_limit : ndarray of int8, shape (unit bus, state)
+        1 where the bus is held at its upper reactive limit, -1 at its lower, 0 where it holds its voltage.
+    beyond_mvar : ndarray, shape (unit bus, state)
+        How far the bus is beyond its reactive limits: where they are not enforced, and at reference buses. [Mvar]
+    beyond_mw : ndarray, shape (unit, state)
+        How far the unit is beyond its active limits: where it was so in its schedule, and where the reference unit
+        takes every change alone. [MW]
+    why : ndarray of str, shape (state,)
+        Why there is no solution; empty where there is.
+    """
+
+    v: Complex
+    converged: NDArray[np.bool_]
+    q_mvar: Float
+    p_mw: Float
+    at_limit: NDArray[np.int8]
+    beyond_mvar: Float
+    beyond_mw: Float
+    why: NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The states on their way, one per row of each array; the last five are written to as they go."""
+
+    p: Float  # (state, row) scheduled injections [pu]
+    q: Float  # (state, row) injections that come from no unit [pu]
+    up: Float  # (state, unit) headroom [pu]
+    down: Float  # (state, unit) footroom [pu]
+    load: Float  # (state, island) added load less added schedule, without losses [pu]
+    rising: NDArray[np.bool_]  # (state, island)
+    change: Float  # (state, island) change of generation [pu]
+    limited: NDArray[np.int8]  # (state, held) as Supplied.at_limit
+    vm: Float  # (state, row)
+    va: Float
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What all states share: the net, which rows may be limited to what, and who is dispatched."""
+
+    model: Model
+    units: Units
+    held: NDArray[np.intp]  # rows
+    low: Float  # (held,) [pu]
+    high: Float
+    ref_row: NDArray[np.intp]  # of each dispatched island
+    island: NDArray[np.intp]  # (row,) position in ref_row, or -1
+    at: sp.csr_matrix  # (row, unit)
+
+
+def within_limits(
+    model: Model,
+    units: Units,
+    s: Complex,
+    flow: Flow | None = None,
+    *,
+    q_limits: bool,
+    headroom: bool,
+    p_mw: Float | None = None,
+) -> Supplied:
+    """Solve many states with their units within limits.
+
+    Parameters
+    ----------
+    model : Model
+        The net.
+    units : Units
+        Its units, from :func:`gridedge.grid.engines.units.read_units`.
+    s : ndarray, shape (row, state)
+        Injections, generation positive, made from ``model.s0`` by adding what moves. [pu]
+    flow : callable, optional
+        ``flow(model, s) -> (v, converged)``, with NaN where not converged: where the states start from.
+        By default the batch engine.
+    q_limits : bool
+        Whether buses of generators keep the sum of their units' reactive limits.  Reference buses have none, as in
+        pandapower; ``beyond_mvar`` says how far they go beyond.
+    headroom : bool
+        Whether all units share in the change of generation; else the reference units take it alone, and
+        ``beyond_mw`` says how far they go beyond.
+    p_mw : ndarray, shape (unit, state), optional
+        Schedule: what the units deliver before the dispatch, as it stands in ``s``; by default ``units.p_mw``
+        throughout. [MW]
+
+    Returns
+    -------
+    Supplied
+
+    Raises
+    ------
+    InputError
+        With ``headroom``, if several reference buses are connected: their angles fix what each delivers.
+
+    Notes
+    -----
+    Static generators are injections, and keep their reactive power; ``runpp(enforce_q_lims=True)`` would cut it
+    to their limits.  A unit beyond an active limit in its schedule stays there, or comes back.
+    """
+    case = _case(model, units, q_limits, headroom)
+    schedule = np.broadcast_to(units.p_mw[:, None], (units.p_mw.size, s.shape[1])) if p_mw is None else p_mw
+    why = np.where(np.isfinite(s).all(axis=0) & np.isfinite(schedule).all(axis=0), "", NO_NUMBER).astype("U80")
+    with np.errstate(invalid="ignore"):
+        work = _work(case, s, schedule)
+        centre = _begin(case, work, s, flow or chord_flow, why == "")
+    common = border(model, centre, case.ref_row, case.island, case.held)
+    left = np.flatnonzero(why == "")
+    for number in range(_PASSES):
+        if not left.size:
+            break
+        good = _solve(case, common, work, left)
+        for i in left[~good]:
+            why[i] = _shortage(case, work, i, work.load[i]) or NO_FLOW
+        left = left[good]
+        changed = _switch(case, work, left, first_only=number >= _TOGETHER) | _turn(work, left)
+        left = left[changed]
+    why[left] = NO_SET
+    for i in np.flatnonzero(why == ""):
+        why[i] = _shortage(case, work, i, work.change[i])
+    return _answer(case, work, schedule, why)
+
+
+def chord_flow(model: Model, s: Complex) -> tuple[Complex, NDArray[np.bool_]]:
+    """Solve states (row, state) with every bus at its set-point, as the batch engine does."""
+    from gridedge.grid.engines import batch
+    from gridedge.grid.engines.lanes import chord
+
+    finite = np.isfinite(s).all(axis=0)
+    centre = batch.newton(model, s[:, finite].mean(axis=1)) if finite.any() else None
+    centre = model.v0 if centre is None else centre
+    vr, vi = np.full((2, *s.shape), np.nan)
+    iterations = np.zeros(s.shape[1], dtype=np.int64)
+    y = model.y
+    chord(
+        y.indptr, y.indices, y.data.real.copy(), y.data.imag.copy(), *batch._factorise(model, centre),
+        np.abs(centre), np.angle(centre), s.real.copy(), s.imag.copy(), _STEP_PU, _MOST, vr, vi, iterations,
+    )  # fmt: skip
+    v = vr + 1j * vi
+    converged = (iterations > 0) & np.isfinite(v).all(axis=0)
+    v[:, ~converged] = np.nan
+    return v, converged
+
+
+def _case(model: Model, units: Units, q_limits: bool, headroom: bool) -> _Case:
+    nothing = np.empty(0, dtype=np.intp)
+    held, ref_row = model.pv if q_limits else nothing, model.ref if headroom else nothing
+    own = units.island[ref_row]
+    if np.unique(own).size < own.size:
+        twice = [i for i in np.unique(own) if (own == i).sum() > 1]
+        rows = ref_row[np.isin(own, twice)]
+        buses = model.readout.bus_index[np.isin(model.readout.bus_row, rows)]
+        cure = "Keep one ext_grid, and make the others gens with their power and limits."
+        raise bad("load cannot be shared: several reference buses are connected", str(buses.tolist()), cure)
+    position = np.full(int(units.island.max()) + 1, -1, dtype=np.intp)
+    position[own] = np.arange(own.size)
+    low, high = np.full(held.size, -np.inf), np.full(held.size, np.inf)
+    here = np.isin(held, units.bus_row)
+    at = np.searchsorted(units.bus_row, held[here])
+    low[here], high[here] = units.min_q_mvar[at] / model.base_mva, units.max_q_mvar[at] / model.base_mva
+    count = units.row.size
+    where = sp.csr_matrix((np.ones(count), (units.row, np.arange(count))), shape=(model.v0.size, count))
+    return _Case(model, units, held, low, high, ref_row, position[units.island], where)
+
+
+def _work(case: _Case, s: Complex, schedule_mw: Float) -> _Work:
+    model, units, base = case.model, case.units, case.model.base_mva
+    extra = case.at @ (schedule_mw - units.p_mw[:, None]) / base
+    fixed = s - (model.s0 - units.other)[:, None] - extra
+    p = (fixed.real + case.at @ schedule_mw / base).T.copy()
+    # A unit outside its limits has no room further out; one without a limit, none that is known.
+    up = np.fmax((units.max_p_mw[:, None] - schedule_mw) / base, 0.0).T.copy()
+    down = np.fmax((schedule_mw - units.min_p_mw[:, None]) / base, 0.0).T.copy()
+    load = (
+        np.stack(
+            [
+                (units.other.real[:, None] - fixed.real - extra)[case.island == j].sum(axis=0)
+                for j in range(case.ref_row.size)
+            ],
+            axis=1,
+        )
+        if case.ref_row.size
+        else np.zeros((s.shape[1], 0))
+    )
+    limited = np.zeros((s.shape[1], case.held.size), dtype=np.int8)
+    empty = np.empty_like(p)
+    return _Work(p, fixed.imag.T.copy(), up, down, load, load >= 0, load.copy(), limited, empty, empty.copy())
+
+
+def _shares(case: _Case, work: _Work, states: NDArray[np.intp]) -> tuple[Float, Float]:
+    """Return each unit's part (state, unit) of its island's change, and the island's room (state, island) [pu]."""
+    if not case.ref_row.size:
+        return np.zeros((states.size, case.units.row.size)), np.zeros((states.size, 0))
+    mine = case.island[case.units.row]
+    room = np.where(work.rising[states][:, mine], work.up[states], work.down[states])
+    total = np.stack([room[:, mine == j].sum(axis=1) for j in range(case.ref_row.size)], axis=1)
+    # Where nobody has room the reference unit takes the change, so that it can be told by how much it fails.
+    some = total[:, mine] > 0
+    return np.where(some, room / np.where(some, total[:, mine], 1.0), case.units.weight), total
+
+
+def _begin(case: _Case, work: _Work, s: Complex, flow: Flow, usable: NDArray[np.bool_]) -> Complex:
+    """Put every state at its start, all buses at their set-point, and return the voltages in their middle."""
+    share, total = _shares(case, work, np.arange(s.shape[1]))
+    change = np.clip(work.load, -total, total)
+    dispatched = s + case.at @ (share * _of_unit(case, change)).T
+    v, converged = flow(case.model, dispatched)
+    good = usable & converged
+    centre = v[:, good].mean(axis=1) if good.any() else case.model.v0
+    v = np.where(good, v, centre[:, None])
+    work.vm[:], work.va[:] = np.abs(v).T, np.angle(v).T
+    fixed = np.r_[case.model.ref, case.model.pv]
+    work.vm[:, fixed] = np.abs(case.model.v0)[fixed]
+    return centre
+
+
+def _of_unit(case: _Case, change: Float) -> Float:
+    """Return, per unit, what belongs to its island."""
+    return change[:, case.island[case.units.row]] if case.ref_row.size else np.zeros((change.shape[0], 1))
+
+
+def _solve(case: _Case, common: Border, work: _Work, states: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Solve states with the limited buses and directions that they have now; return which converged."""
+    good = _chord(case, common, work, states, case.model.y, _MOST)
+    for k in np.flatnonzero(~good):
+        good[k] = _newton(case, work, states[k : k + 1])
+    return good
+
+
+def _chord(
+    case: _Case, common: Border, work: _Work, states: NDArray[np.intp], y: sp.csr_matrix, most: int, keep: bool = False
+) -> NDArray[np.bool_]:
+    limited = work.limited[states]
+    q, vm = work.q[states], work.vm[states]
+    limit = np.where(limited > 0, case.high, case.low)
+    q[:, case.held] += np.where(limited != 0, limit, 0.0)
+    vm[:, case.held] = np.where(limited != 0, vm[:, case.held], np.abs(case.model.v0)[case.held])
+    va, change = work.va[states], work.change[states]
+    share = (case.at @ _shares(case, work, states)[0].T).T.copy()
+    iterations = np.zeros(states.size, dtype=np.int64)
+    solve_bordered(
+        y.indptr, y.indices, y.data.real.copy(), y.data.imag.copy(), common.factors, common.angle_row,
+        common.magnitude_row, common.held_row, common.ref_row, common.island, common.c.indptr, common.c.indices,
+        common.c.data, common.w, common.schur, work.p[states], q, share,
+        limited[:, : common.held_row.size] != 0, _STEP_PU, most, vm, va, change, iterations,
+    )  # fmt: skip
+    good = (iterations > 0) & np.isfinite(vm).all(axis=1) & np.isfinite(va).all(axis=1)
+    take = np.ones_like(good) if keep else good
+    work.vm[states[take]], work.va[states[take]], work.change[states[take]] = vm[take], va[take], change[take]
+    return good
+
+
+def _newton(case: _Case, work: _Work, state: NDArray[np.intp]) -> bool:
+    """Solve one state with a Jacobian of its own, taken anew as it goes."""
+    limited = work.limited[state[0]] != 0
+    model = case.model
+    if case.held.size:
+        model = replace(model, pv=case.held[~limited], pq=np.r_[model.pq, case.held[limited]])
+    nothing = np.empty(0, dtype=np.intp)
+    for _ in range(_NEWTON_MOST):
+        v = (work.vm[state] * np.exp(1j * work.va[state]))[0]
+        if not (np.isfinite(v).all() and np.abs(v).max() < _WILD_PU):
+            return False
+        try:
+            own = border(model, v, case.ref_row, case.island, nothing)
+        except RuntimeError:  # exactly singular
+            return False
+        if _chord(case, own, work, state, model.y, 1, keep=True)[0]:
+            return True
+    return False
+
+
+def _switch(case: _Case, work: _Work, states: NDArray[np.intp], first_only: bool) -> NDArray[np.bool_]:
+    """Change the buses that break their condition; return which states have one."""
+    if not case.held.size or not states.size:
+        return np.zeros(states.size, dtype=bool)
+    s, vm = _injection(case, work, states)
+    q = s.imag[:, case.held] - work.q[states][:, case.held]
+    off = vm[:, case.held] - np.abs(case.model.v0)[case.held]
+    old = work.limited[states]
+    beyond = np.where(q > case.high + _Q_PU, 1, np.where(q < case.low - _Q_PU, -1, 0))
+    # A unit without any range goes from one limit to the other.
+    back = np.where(case.high - case.low > _Q_PU, 0, -old)
+    new = np.where(old == 0, beyond, np.where(old * off > _V_PU, back, old)).astype(np.int8)
+    differs = new != old
+    if first_only:
+        first = np.zeros_like(differs)
+        some = np.flatnonzero(differs.any(axis=1))
+        first[some, differs[some].argmax(axis=1)] = True
+        new = np.where(first, new, old)
+    work.limited[states] = new
+    return np.asarray(differs.any(axis=1))
+
+
+def _turn(work: _Work, states: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Share by footroom where generation falls after all, and by headroom where it rises; return where."""
+    rising, change = work.rising[states], work.change[states]
+    wrong = np.where(rising, change < -_P_PU, change > _P_PU)
+    work.rising[states] = rising ^ wrong
+    return np.asarray(wrong.any(axis=1))
+
+
+def _shortage(case: _Case, work: _Work, state: np.intp, change: Float) -> str:
+    """Say whether a change of generation, with or without that of losses, is more than the units can do."""
+    if not change.size:
+        return ""
+    total = _shares(case, work, np.array([state]))[1][0]
+    short = np.abs(change) > total + _P_PU
+    if not short.any():
+        return ""
+    return NO_HEADROOM if (change[short] > 0).any() else NO_FOOTROOM
+
+
+def _injection(case: _Case, work: _Work, states: NDArray[np.intp]) -> tuple[Complex, Float]:
+    """Return the injections that the voltages make, and the magnitudes, both (state, row)."""
+    vm = work.vm[states]
+    v = (vm * np.exp(1j * work.va[states])).T
+    return (v * np.conj(case.model.y @ v)).T, vm
+
+
+def _answer(case: _Case, work: _Work, schedule_mw: Float, why: NDArray[np.str_]) -> Supplied:
+    model, units = case.model, case.units
+    states = np.flatnonzero(why == "")
+    s, vm = _injection(case, work, states)
+    share = _shares(case, work, states)[0]
+    moved = share * _of_unit(case, work.change[states])
+    held = np.zeros((states.size, model.v0.size), dtype=bool)
+    held[:, case.held] = work.limited[states] != 0
+    q = work.q[states]
+    q[:, case.held] += np.where(work.limited[states] > 0, case.high, np.where(work.limited[states] < 0, case.low, 0.0))
+    off = np.abs(s.real - work.p[states] - (case.at @ moved.T).T)
+    off[:, np.setdiff1d(model.ref, case.ref_row)] = 0.0
+    off_q = np.abs(s.imag - q)
+    off_q[:, model.ref] = 0.0
+    off_q[:, model.pv] = np.where(held[:, model.pv], off_q[:, model.pv], 0.0)
+    worst = np.maximum(off, off_q).max(axis=1, initial=0.0)
+    why[states[~(worst < _FIT_PU * max(1.0, float(np.abs(s).max(initial=0.0))))]] = NO_FLOW
+    far = (np.abs(vm - np.abs(model.v0)) > FAR_PU).any(axis=1)
+    why[states[far & (why[states] == "")]] = FAR
+    good = why[states] == ""
+    states, s, moved = states[good], s[good], moved[good]
+
+    count = why.size
+    v = np.full((model.v0.size, count), np.nan, dtype=complex)
+    v[:, states] = (work.vm[states] * np.exp(1j * work.va[states])).T
+    q_mvar = np.full((units.bus_row.size, count), np.nan)
+    q_mvar[:, states] = (s.imag - work.q[states])[:, units.bus_row].T * model.base_mva
+    p_mw = np.full((units.row.size, count), np.nan)
+    p_mw[:, states] = schedule_mw[:, states] + moved.T * model.base_mva
+    if not case.ref_row.size:
+        rest = (s.real - work.p[states]).T * model.base_mva
+        p_mw[:, states] += units.weight[:, None] * rest[units.row]
+    at_limit = np.zeros((units.bus_row.size, count), dtype=np.int8)
+    known = np.isin(case.held, units.bus_row)
+    at_limit[np.ix_(np.searchsorted(units.bus_row, case.held[known]), states)] = work.limited[states][:, known].T
+    beyond_mvar = np.maximum(np.maximum(q_mvar - units.max_q_mvar[:, None], units.min_q_mvar[:, None] - q_mvar), 0.0)
+    beyond_mw = np.fmax(p_mw - units.max_p_mw[:, None], units.min_p_mw[:, None] - p_mw)
+    beyond_mw = np.where(np.isfinite(p_mw), np.fmax(beyond_mw, 0.0), np.nan)
+    return Supplied(v, why == "", q_mvar, p_mw, at_limit, beyond_mvar, beyond_mw, why)
