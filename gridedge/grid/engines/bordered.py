@@ -168,7 +168,7 @@ def _invert(a):  # type: ignore[no-untyped-def]  # numba types it
 @_compiled
 def solve_bordered(  # type: ignore[no-untyped-def]  # numba types it
     y_ptr, y_col, y_re, y_im, factors, angle_row, magnitude_row, held_row, ref_row, island, c_ptr, c_col, c_val,
-    w, schur, p, q, share, limited, tolerance, most, vm, va, change, iterations,
+    w, schur, p, q, share, limited, tolerance, change_tolerance, most, vm, va, change, iterations,
 ):  # fmt: skip
     """Solve states, each with its own limited buses and dispatch, from where they stand.
 
@@ -182,8 +182,9 @@ def solve_bordered(  # type: ignore[no-untyped-def]  # numba types it
         Share of each bus in its island's change of generation.
     limited : ndarray of bool, shape (state, held)
         Which buses keep their ``q`` instead of their voltage.
-    tolerance : float
-        Largest last step. [rad, pu]
+    tolerance, change_tolerance : float
+        Largest last step, of voltages [rad, pu] and of changes of generation [pu]: these are sums of many terms, and
+        their rounding is larger.
     most : int
         Iterations.
     vm, va : ndarray, shape (state, row)
@@ -268,8 +269,7 @@ def solve_bordered(  # type: ignore[no-untyped-def]  # numba types it
             step = 0.0
             for e in range(m + nb):
                 size = abs(x[e]) if e < m else abs(z[e - m])
-                # An island's change is a sum of many terms, and its rounding is larger.
-                size = size if e < m + k else 0.1 * size
+                size = size if e < m + k else size * tolerance / change_tolerance
                 # Written so that a NaN is kept: a comparison with it is false.
                 step = size if not size <= step else step
             for t in range(na):

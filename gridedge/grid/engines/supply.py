@@ -31,11 +31,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridedge.errors import bad
 from gridedge.grid.engines.bordered import Border, border, solve_bordered
+from gridedge.grid.engines.dispatch import Case, Work, case_of, of_unit, shares, shortage, turn, work_of
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.reference import FAR_PU
 from gridedge.grid.engines.units import Units
@@ -43,21 +42,19 @@ from gridedge.grid.engines.units import Units
 Flow = Callable[[Model, Complex], tuple[Complex, NDArray[np.bool_]]]
 
 _NEWTON_MOST = 20
-_WILD_PU = 10.0
+_WILD_PU = 10.0  # a voltage on the way to nowhere
 _STEP_PU = 1e-11  # a last step of this size leaves an error far below 1e-8 pu
+_STEP_MW = 1e-8  # the same for a change of generation
 _MOST = 40
-_TOGETHER = 8  # passes in which all buses in conflict change at once; later only the first one does
-_PASSES = 60
-_Q_PU = 1e-9  # beyond a limit by less is on it
-_V_PU = 1e-10
-_P_PU = 1e-9
+_TOGETHER = 40  # passes after which only the first bus in conflict changes
+_PASSES = 100
+_Q_MVAR = 1e-7  # beyond a limit by less is on it
+_V_PU = 1e-10  # closer to the set-point is on it
 _FIT_PU = 1e-9  # mismatch that a solution may leave, per pu of the largest injection
 
 NO_NUMBER = "the input is no number"
 NO_FLOW = "the power flow does not converge"
 NO_SET = "the reactive limits do not settle"
-NO_HEADROOM = "the added load exceeds the headroom of the units"
-NO_FOOTROOM = "the load falls by more than the units can reduce"
 FAR = f"a voltage is more than {FAR_PU} pu from the base state and may be the lower solution"
 
 
@@ -94,36 +91,6 @@ class Supplied:
     beyond_mvar: Float
     beyond_mw: Float
     why: NDArray[np.str_]
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The states on their way, one per row of each array; the last five are written to as they go."""
-
-    p: Float  # (state, row) scheduled injections [pu]
-    q: Float  # (state, row) injections that come from no unit [pu]
-    up: Float  # (state, unit) headroom [pu]
-    down: Float  # (state, unit) footroom [pu]
-    load: Float  # (state, island) added load less added schedule, without losses [pu]
-    rising: NDArray[np.bool_]  # (state, island)
-    change: Float  # (state, island) change of generation [pu]
-    limited: NDArray[np.int8]  # (state, held) as Supplied.at_limit
-    vm: Float  # (state, row)
-    va: Float
-
-
-@dataclass(frozen=True)
-class _Case:
-    """What all states share: the net, which rows may be limited to what, and who is dispatched."""
-
-    model: Model
-    units: Units
-    held: NDArray[np.intp]  # rows
-    low: Float  # (held,) [pu]
-    high: Float
-    ref_row: NDArray[np.intp]  # of each dispatched island
-    island: NDArray[np.intp]  # (row,) position in ref_row, or -1
-    at: sp.csr_matrix  # (row, unit)
 
 
 def within_limits(
@@ -173,26 +140,33 @@ def within_limits(
     Static generators are injections, and keep their reactive power; ``runpp(enforce_q_lims=True)`` would cut it
     to their limits.  A unit beyond an active limit in its schedule stays there, or comes back.
     """
-    case = _case(model, units, q_limits, headroom)
+    case = case_of(model, units, q_limits, headroom)
     schedule = np.broadcast_to(units.p_mw[:, None], (units.p_mw.size, s.shape[1])) if p_mw is None else p_mw
-    why = np.where(np.isfinite(s).all(axis=0) & np.isfinite(schedule).all(axis=0), "", NO_NUMBER).astype("U80")
+    why = np.where(np.isfinite(s).all(axis=0) & np.isfinite(schedule).all(axis=0), "", NO_NUMBER).astype("U120")
     with np.errstate(invalid="ignore"):
-        work = _work(case, s, schedule)
+        work = work_of(case, s, schedule)
         centre = _begin(case, work, s, flow or chord_flow, why == "")
     common = border(model, centre, case.ref_row, case.island, case.held)
-    left = np.flatnonzero(why == "")
+    left, lone = np.flatnonzero(why == ""), np.zeros(why.size, dtype=bool)
+    start = work.vm.copy(), work.va.copy()
     for number in range(_PASSES):
         if not left.size:
             break
         good = _solve(case, common, work, left)
-        for i in left[~good]:
-            why[i] = _shortage(case, work, i, work.load[i]) or NO_FLOW
-        left = left[good]
-        changed = _switch(case, work, left, first_only=number >= _TOGETHER) | _turn(work, left)
+        lost, left = left[~good], left[good]
+        changed = _switch(case, work, left, lone[left], first=number >= _TOGETHER) | turn(case, work, left)
         left = left[changed]
+        # All buses in conflict together may leave no solution on the way to one: then one after the other.
+        again = lost[~lone[lost] & work.limited[lost].any(axis=1)]
+        lone[again] = True
+        work.limited[again], work.change[again] = 0, work.load[again]
+        work.vm[again], work.va[again] = start[0][again], start[1][again]
+        for i in np.setdiff1d(lost, again):
+            why[i] = shortage(case, work, i, work.load[i]) or NO_FLOW
+        left = np.union1d(left, again)
     why[left] = NO_SET
     for i in np.flatnonzero(why == ""):
-        why[i] = _shortage(case, work, i, work.change[i])
+        why[i] = shortage(case, work, i, work.change[i])
     return _answer(case, work, schedule, why)
 
 
@@ -217,68 +191,11 @@ def chord_flow(model: Model, s: Complex) -> tuple[Complex, NDArray[np.bool_]]:
     return v, converged
 
 
-def _case(model: Model, units: Units, q_limits: bool, headroom: bool) -> _Case:
-    nothing = np.empty(0, dtype=np.intp)
-    held, ref_row = model.pv if q_limits else nothing, model.ref if headroom else nothing
-    own = units.island[ref_row]
-    if np.unique(own).size < own.size:
-        twice = [i for i in np.unique(own) if (own == i).sum() > 1]
-        rows = ref_row[np.isin(own, twice)]
-        buses = model.readout.bus_index[np.isin(model.readout.bus_row, rows)]
-        cure = "Keep one ext_grid, and make the others gens with their power and limits."
-        raise bad("load cannot be shared: several reference buses are connected", str(buses.tolist()), cure)
-    position = np.full(int(units.island.max()) + 1, -1, dtype=np.intp)
-    position[own] = np.arange(own.size)
-    low, high = np.full(held.size, -np.inf), np.full(held.size, np.inf)
-    here = np.isin(held, units.bus_row)
-    at = np.searchsorted(units.bus_row, held[here])
-    low[here], high[here] = units.min_q_mvar[at] / model.base_mva, units.max_q_mvar[at] / model.base_mva
-    count = units.row.size
-    where = sp.csr_matrix((np.ones(count), (units.row, np.arange(count))), shape=(model.v0.size, count))
-    return _Case(model, units, held, low, high, ref_row, position[units.island], where)
-
-
-def _work(case: _Case, s: Complex, schedule_mw: Float) -> _Work:
-    model, units, base = case.model, case.units, case.model.base_mva
-    extra = case.at @ (schedule_mw - units.p_mw[:, None]) / base
-    fixed = s - (model.s0 - units.other)[:, None] - extra
-    p = (fixed.real + case.at @ schedule_mw / base).T.copy()
-    # A unit outside its limits has no room further out; one without a limit, none that is known.
-    up = np.fmax((units.max_p_mw[:, None] - schedule_mw) / base, 0.0).T.copy()
-    down = np.fmax((schedule_mw - units.min_p_mw[:, None]) / base, 0.0).T.copy()
-    load = (
-        np.stack(
-            [
-                (units.other.real[:, None] - fixed.real - extra)[case.island == j].sum(axis=0)
-                for j in range(case.ref_row.size)
-            ],
-            axis=1,
-        )
-        if case.ref_row.size
-        else np.zeros((s.shape[1], 0))
-    )
-    limited = np.zeros((s.shape[1], case.held.size), dtype=np.int8)
-    empty = np.empty_like(p)
-    return _Work(p, fixed.imag.T.copy(), up, down, load, load >= 0, load.copy(), limited, empty, empty.copy())
-
-
-def _shares(case: _Case, work: _Work, states: NDArray[np.intp]) -> tuple[Float, Float]:
-    """Return each unit's part (state, unit) of its island's change, and the island's room (state, island) [pu]."""
-    if not case.ref_row.size:
-        return np.zeros((states.size, case.units.row.size)), np.zeros((states.size, 0))
-    mine = case.island[case.units.row]
-    room = np.where(work.rising[states][:, mine], work.up[states], work.down[states])
-    total = np.stack([room[:, mine == j].sum(axis=1) for j in range(case.ref_row.size)], axis=1)
-    # Where nobody has room the reference unit takes the change, so that it can be told by how much it fails.
-    some = total[:, mine] > 0
-    return np.where(some, room / np.where(some, total[:, mine], 1.0), case.units.weight), total
-
-
-def _begin(case: _Case, work: _Work, s: Complex, flow: Flow, usable: NDArray[np.bool_]) -> Complex:
+def _begin(case: Case, work: Work, s: Complex, flow: Flow, usable: NDArray[np.bool_]) -> Complex:
     """Put every state at its start, all buses at their set-point, and return the voltages in their middle."""
-    share, total = _shares(case, work, np.arange(s.shape[1]))
+    share, total = shares(case, work, np.arange(s.shape[1]))
     change = np.clip(work.load, -total, total)
-    dispatched = s + case.at @ (share * _of_unit(case, change)).T
+    dispatched = s + case.at @ (share * of_unit(case, change)).T
     v, converged = flow(case.model, dispatched)
     good = usable & converged
     centre = v[:, good].mean(axis=1) if good.any() else case.model.v0
@@ -289,35 +206,28 @@ def _begin(case: _Case, work: _Work, s: Complex, flow: Flow, usable: NDArray[np.
     return centre
 
 
-def _of_unit(case: _Case, change: Float) -> Float:
-    """Return, per unit, what belongs to its island."""
-    return change[:, case.island[case.units.row]] if case.ref_row.size else np.zeros((change.shape[0], 1))
-
-
-def _solve(case: _Case, common: Border, work: _Work, states: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _solve(case: Case, common: Border, work: Work, states: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Solve states with the limited buses and directions that they have now; return which converged."""
-    good = _chord(case, common, work, states, case.model.y, _MOST)
+    good = _chord(case, common, work, states, _MOST)
     for k in np.flatnonzero(~good):
         good[k] = _newton(case, work, states[k : k + 1])
     return good
 
 
 def _chord(
-    case: _Case, common: Border, work: _Work, states: NDArray[np.intp], y: sp.csr_matrix, most: int, keep: bool = False
+    case: Case, common: Border, work: Work, states: NDArray[np.intp], most: int, keep: bool = False
 ) -> NDArray[np.bool_]:
-    limited = work.limited[states]
-    q, vm = work.q[states], work.vm[states]
-    limit = np.where(limited > 0, case.high, case.low)
-    q[:, case.held] += np.where(limited != 0, limit, 0.0)
+    """Solve states with one Jacobian; keep where they end only if they converge, or with ``keep`` always."""
+    limited, q, vm = work.limited[states], _specified(case, work, states), work.vm[states]
     vm[:, case.held] = np.where(limited != 0, vm[:, case.held], np.abs(case.model.v0)[case.held])
-    va, change = work.va[states], work.change[states]
-    share = (case.at @ _shares(case, work, states)[0].T).T.copy()
+    va, change, y = work.va[states], work.change[states], case.model.y
+    share = (case.at @ shares(case, work, states)[0].T).T.copy()
     iterations = np.zeros(states.size, dtype=np.int64)
     solve_bordered(
         y.indptr, y.indices, y.data.real.copy(), y.data.imag.copy(), common.factors, common.angle_row,
         common.magnitude_row, common.held_row, common.ref_row, common.island, common.c.indptr, common.c.indices,
-        common.c.data, common.w, common.schur, work.p[states], q, share,
-        limited[:, : common.held_row.size] != 0, _STEP_PU, most, vm, va, change, iterations,
+        common.c.data, common.w, common.schur, work.p[states], q, share, limited[:, : common.held_row.size] != 0,
+        _STEP_PU, _STEP_MW / case.model.base_mva, most, vm, va, change, iterations,
     )  # fmt: skip
     good = (iterations > 0) & np.isfinite(vm).all(axis=1) & np.isfinite(va).all(axis=1)
     take = np.ones_like(good) if keep else good
@@ -325,7 +235,7 @@ def _chord(
     return good
 
 
-def _newton(case: _Case, work: _Work, state: NDArray[np.intp]) -> bool:
+def _newton(case: Case, work: Work, state: NDArray[np.intp]) -> bool:
     """Solve one state with a Jacobian of its own, taken anew as it goes."""
     limited = work.limited[state[0]] != 0
     model = case.model
@@ -340,72 +250,64 @@ def _newton(case: _Case, work: _Work, state: NDArray[np.intp]) -> bool:
             own = border(model, v, case.ref_row, case.island, nothing)
         except RuntimeError:  # exactly singular
             return False
-        if _chord(case, own, work, state, model.y, 1, keep=True)[0]:
+        if _chord(case, own, work, state, 1, keep=True)[0]:
             return True
     return False
 
 
-def _switch(case: _Case, work: _Work, states: NDArray[np.intp], first_only: bool) -> NDArray[np.bool_]:
-    """Change the buses that break their condition; return which states have one."""
+def _switch(
+    case: Case, work: Work, states: NDArray[np.intp], lone: NDArray[np.bool_], first: bool
+) -> NDArray[np.bool_]:
+    """Change the buses that break their condition; return which states have one.
+
+    In a ``lone`` state only that which is furthest off changes, with ``first`` only the first of each state.
+    """
     if not case.held.size or not states.size:
         return np.zeros(states.size, dtype=bool)
     s, vm = _injection(case, work, states)
     q = s.imag[:, case.held] - work.q[states][:, case.held]
     off = vm[:, case.held] - np.abs(case.model.v0)[case.held]
-    old = work.limited[states]
-    beyond = np.where(q > case.high + _Q_PU, 1, np.where(q < case.low - _Q_PU, -1, 0))
+    old, close = work.limited[states], _Q_MVAR / case.model.base_mva
+    beyond = np.where(q > case.high + close, 1, np.where(q < case.low - close, -1, 0))
     # A unit without any range goes from one limit to the other.
-    back = np.where(case.high - case.low > _Q_PU, 0, -old)
+    back = np.where(case.high - case.low > close, 0, -old)
     new = np.where(old == 0, beyond, np.where(old * off > _V_PU, back, old)).astype(np.int8)
     differs = new != old
-    if first_only:
-        first = np.zeros_like(differs)
-        some = np.flatnonzero(differs.any(axis=1))
-        first[some, differs[some].argmax(axis=1)] = True
-        new = np.where(first, new, old)
+    if first or lone.any():
+        size = np.where(old == 0, np.maximum(q - case.high, case.low - q), np.abs(off))
+        size = np.where(differs, 1.0 if first else size, -1.0)
+        chosen = np.zeros_like(differs)
+        chosen[np.arange(states.size), size.argmax(axis=1)] = True
+        new = np.where(chosen | ~(lone | first)[:, None], new, old)
     work.limited[states] = new
     return np.asarray(differs.any(axis=1))
 
 
-def _turn(work: _Work, states: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Share by footroom where generation falls after all, and by headroom where it rises; return where."""
-    rising, change = work.rising[states], work.change[states]
-    wrong = np.where(rising, change < -_P_PU, change > _P_PU)
-    work.rising[states] = rising ^ wrong
-    return np.asarray(wrong.any(axis=1))
+def _specified(case: Case, work: Work, states: NDArray[np.intp]) -> Float:
+    """Return the reactive power (state, row) of every bus that does not hold its voltage."""
+    limited, q = work.limited[states], work.q[states]
+    q[:, case.held] += np.where(limited > 0, case.high, np.where(limited < 0, case.low, 0.0))
+    return q
 
 
-def _shortage(case: _Case, work: _Work, state: np.intp, change: Float) -> str:
-    """Say whether a change of generation, with or without that of losses, is more than the units can do."""
-    if not change.size:
-        return ""
-    total = _shares(case, work, np.array([state]))[1][0]
-    short = np.abs(change) > total + _P_PU
-    if not short.any():
-        return ""
-    return NO_HEADROOM if (change[short] > 0).any() else NO_FOOTROOM
-
-
-def _injection(case: _Case, work: _Work, states: NDArray[np.intp]) -> tuple[Complex, Float]:
+def _injection(case: Case, work: Work, states: NDArray[np.intp]) -> tuple[Complex, Float]:
     """Return the injections that the voltages make, and the magnitudes, both (state, row)."""
     vm = work.vm[states]
     v = (vm * np.exp(1j * work.va[states])).T
     return (v * np.conj(case.model.y @ v)).T, vm
 
 
-def _answer(case: _Case, work: _Work, schedule_mw: Float, why: NDArray[np.str_]) -> Supplied:
+def _answer(case: Case, work: Work, schedule_mw: Float, why: NDArray[np.str_]) -> Supplied:
     model, units = case.model, case.units
     states = np.flatnonzero(why == "")
     s, vm = _injection(case, work, states)
-    share = _shares(case, work, states)[0]
-    moved = share * _of_unit(case, work.change[states])
+    share = shares(case, work, states)[0]
+    moved = share * of_unit(case, work.change[states])
     held = np.zeros((states.size, model.v0.size), dtype=bool)
     held[:, case.held] = work.limited[states] != 0
-    q = work.q[states]
-    q[:, case.held] += np.where(work.limited[states] > 0, case.high, np.where(work.limited[states] < 0, case.low, 0.0))
     off = np.abs(s.real - work.p[states] - (case.at @ moved.T).T)
     off[:, np.setdiff1d(model.ref, case.ref_row)] = 0.0
-    off_q = np.abs(s.imag - q)
+    off_q = np.abs(s.imag - _specified(case, work, states))
     off_q[:, model.ref] = 0.0
     off_q[:, model.pv] = np.where(held[:, model.pv], off_q[:, model.pv], 0.0)
     worst = np.maximum(off, off_q).max(axis=1, initial=0.0)

@@ -94,6 +94,9 @@ def read_units(net: Any, model: Model, *, headroom: bool = True) -> Units:
     share of added load, as nobody knows its headroom.  A gen with ``controllable`` False keeps its ``p_mw``, as in
     ``runopp``; its reactive limits hold all the same, as in ``runpp(enforce_q_lims=True)``.  An ext_grid shares
     wherever it has limits: its ``controllable`` is about voltage.  A DC line keeps its power.
+
+    Reference units at one bus split its power by ``slack_weight``.  pandapower does so only with what its DC start
+    left over, which it splits equally: with unequal weights, its split depends on how it was started.
     """
     tables = [f for f in (_ext_grids(net), _gens(net), _dclines(net)) if len(f)]
     frame = pd.concat(tables, ignore_index=True)
@@ -110,7 +113,7 @@ def read_units(net: Any, model: Model, *, headroom: bool = True) -> Units:
     other = -(bus[:, _PD].real + 1j * bus[:, _QD].real) / model.base_mva
     weight = _weights(row, reference, weight)
     total_mw = (model.v0 * np.conj(model.y @ model.v0) - other).real * model.base_mva
-    # The rest of a reference bus on top of what stands in the table, as pandapower splits it.
+    # The rest of a reference bus comes on top of what stands in the table.
     rest_mw = total_mw - np.bincount(row, start_mw, minlength=total_mw.size)
     p_mw = start_mw + weight * rest_mw[row]
     rest_mw[row[reference]] = 0.0
@@ -125,7 +128,7 @@ def read_units(net: Any, model: Model, *, headroom: bool = True) -> Units:
     q_low, q_high = np.zeros((2, bus_row.size))
     np.add.at(q_low, where, frame["min_q_mvar"].fillna(-np.inf).to_numpy(float))
     np.add.at(q_high, where, frame["max_q_mvar"].fillna(np.inf).to_numpy(float))
-    island = np.asarray(connected_components(model.y, directed=False)[1], dtype=np.intp)
+    island = np.asarray(connected_components(abs(model.y), directed=False)[1], dtype=np.intp)
     return Units(
         tuple(frame["table"]), frame["index"].to_numpy(np.intp), row, reference, weight, p_mw, low, high,
         bus_row, q_low, q_high, island, other,
