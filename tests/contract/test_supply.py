@@ -259,6 +259,33 @@ def test_limits_that_do_not_settle_are_masked_and_one_at_a_time_ends_the_same(ca
     assert np.isnan(cut.v[:, 3]).all()
 
 
+def test_a_state_is_found_where_switching_all_buses_together_leaves_no_solution():
+    bench = Bench(nw.case300())
+    p, q = bench.states(8, 0.1, seed=2)
+    done = within_limits(bench.model, bench.units, bench.injections(p, q), q_limits=True, headroom=False)
+    assert_within(bench, done, headroom=False)
+    place = np.searchsorted(bench.units.bus_row, bench.units.row)
+    side = {i: done.at_limit[place[k]] for k, i in enumerate(bench.units.index) if bench.units.table[k] == "gen"}
+    gained = 0
+    for k in np.flatnonzero(done.converged)[:4]:
+        net = copy.deepcopy(bench.net)
+        net.load["p_mw"], net.load["q_mvar"] = p[k], q[k]
+        try:
+            pp.runpp(net, enforce_q_lims=True, calculate_voltage_angles=True)
+        except pp.LoadflowNotConverged:
+            gained += 1
+        held = [g for g in net.gen.index if side[g][k]]
+        for g in held:
+            limit = net.gen.max_q_mvar[g] if side[g][k] > 0 else net.gen.min_q_mvar[g]
+            pp.create_sgen(net, net.gen.bus[g], net.gen.p_mw[g], limit)
+        net.gen.loc[held, "in_service"] = False
+        pp.runpp(net, tolerance_mva=1e-10, calculate_voltage_angles=True)
+        np.testing.assert_allclose(bench.model.readout.voltages(done.v[:, [k]])[0][0], net.res_bus.vm_pu, atol=1e-8)
+        off = net.res_bus.vm_pu[net.gen.bus].to_numpy() - net.gen.vm_pu.to_numpy()
+        assert all(side[g][k] * o < 1e-8 for g, o in zip(net.gen.index, off, strict=True))
+    assert gained
+
+
 def small_net():
     """Return a source, and behind lines two gens at one bus, another gen and a load."""
     net = pp.create_empty_network()

@@ -9,9 +9,11 @@ units together, between the sums of their limits::
     V = Vset  and  Qmin <= Q <= Qmax;     Q = Qmax  and  V <= Vset;     Q = Qmin  and  V >= Vset
 
 A state starts with every bus at its set-point.  All buses that break their condition change it, the equations are
-solved again, and so on until none does.  ``runpp(enforce_q_lims=True)`` never lets a bus return to its set-point:
-where others reach their limits after it, it can leave a bus at Qmax with V > Vset, or at Qmin with V < Vset, which no
-voltage regulator would do.  There the two answers differ; where none of its buses ends like this, they are the same.
+solved again, and so on until none does.  In a state that does not settle only the first of them changes [2]_; where
+changing all together leaves no solution, only the one furthest off.  ``runpp(enforce_q_lims=True)`` never lets a bus
+return to its set-point: where others reach their limits after it, it can leave a bus at Qmax with V > Vset, or at Qmin
+with V < Vset, which no voltage regulator would do.  There the two answers differ; elsewhere they are the same, unless
+near collapse several sets of buses meet all conditions.
 
 **Dispatch.** An island's change of generation against its schedule is its added load and the change of its losses.
 Each unit takes the part of it that its room has in the room of all: headroom ``max_p_mw - p_mw`` where
