@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gridedge.grid.engines.simd import compiled
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.threads import spread
 
 BINS = 2048

@@ -109,10 +109,6 @@ class Batch:
         """Multiplications that one state costs, roughly."""
         return self._effort
 
-    def contracts(self, x: Float, v: Lanes) -> bool:
-        """Solve a block of states by the inner loops alone; return whether all of them contract."""
-        return bool(self._loop(x, v).all())
-
     def solve(self, moving: list[Moving], x: Float, v: Lanes) -> NDArray[np.bool_]:  # noqa: ARG002 (as all engines)
         """Solve a block of states.
 
@@ -130,7 +126,7 @@ class Batch:
         ndarray of bool, shape (state,)
             Which states are solved.
         """
-        solved = self._loop(x, v)
+        solved = self.contracting(x, v)
         if not solved.all():
             lost = np.flatnonzero(~solved)
             s = self.still[:, None] + self.p @ x[lost].T + 1j * (self.q @ x[lost].T)
@@ -138,7 +134,8 @@ class Batch:
             v.put(lost, found)
         return solved
 
-    def _loop(self, x: Float, v: Lanes) -> NDArray[np.bool_]:
+    def contracting(self, x: Float, v: Lanes) -> NDArray[np.bool_]:
+        """Solve a block of states by the inner loops alone; return which of them contract."""
         from gridedge.grid.engines.lanes import TILE, chord, fixed_point
 
         passes = np.zeros(x.shape[0], dtype=np.int64)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.simd import compiled
 from gridedge.grid.engines.surface import Surface
 from gridedge.grid.engines.threads import spread
 from gridedge.grid.keep import Keeper, Part, Plan

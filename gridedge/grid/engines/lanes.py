@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.simd import (
     any_above,
-    compiled,
     larger,
     largest_keeping_nan,
     load,

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.lanes import TILE
 from gridedge.grid.engines.simd import (
     any_above,
-    compiled,
     larger,
     load,
     magnitude,

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.lanes import TILE, side_by_side
-from gridedge.grid.engines.simd import compiled, load, rows, splat, store
+from gridedge.grid.engines.simd import load, rows, splat, store
 
 
 @compiled

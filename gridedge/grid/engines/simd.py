@@ -13,7 +13,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import extending, types
@@ -21,20 +20,12 @@ from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 
 ALIGN = 64  # bytes of a cache line: a row of lanes never straddles two more than it must
 _ITEM: dict[Any, Any] = {types.float64: ir.DoubleType(), types.float32: ir.FloatType()}
 _FAST = ("contract",)
 intrinsic: Any = extending.intrinsic
-
-
-def compiled(function: Any) -> Any:
-    """Compile, keeping the machine code on disk where something is writable."""
-    options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it: compile in every process
-        return numba.njit(**options)(function)
 
 
 class Lanes(types.Type):

@@ -274,7 +274,7 @@ def _solve_at(batch: Batch, axes: Axes, still: Float, z: Float) -> Complex | Non
     x = np.repeat(still[None, :], z.shape[0], axis=0)
     x[:, axes.columns] = axes.values(z)
     v = Lanes(batch.rows, z.shape[0])
-    if not batch.contracts(x, v):
+    if not batch.contracting(x, v).all():
         return None
     return v.take(np.arange(z.shape[0]))
 
