@@ -34,7 +34,7 @@ def private_copy(net: Any) -> tuple[Any, list[str]]:
 
     own = copy.deepcopy(net) if isinstance(net, pp.pandapowerNet) else load_feeder(net).net
     if (own.get("user_pf_options") or {}).get("enforce_q_lims"):
-        cure = "Call pandapower.set_user_pf_options(net, overwrite=True) and check generators' limits apart."
+        cure = "Call pandapower.set_user_pf_options(net, overwrite=True), and gridedge.solve(..., enforce_q_lims=True)."
         raise bad("the net asks for reactive limits to be enforced", "enforce_q_lims=True", cure)
     remarks = []
     if len(own.controller):

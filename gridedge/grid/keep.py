@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +92,10 @@ class Part:
         Counts from which quantiles are read.
     at : ndarray, shape (state, bus), optional
         Voltages of chosen buses. [pu]
+    extra : dict of ndarray
+        What else the engine found, (state, ...).
+    said : Counter
+        Why states are not solved, as far as the engine tells.
     """
 
     solved: NDArray[np.bool_]
@@ -101,6 +106,8 @@ class Part:
     beyond: Float = field(default_factory=lambda: np.empty(0))
     bins: Any = None
     at: Float | None = None
+    extra: dict[str, Float] = field(default_factory=dict)
+    said: Counter[str] = field(default_factory=Counter)
 
 
 class Keeper:

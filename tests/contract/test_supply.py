@@ -4,7 +4,9 @@ import copy
 
 import numpy as np
 import pytest
+import xarray as xr
 
+import gridedge
 from gridedge.errors import InputError
 from gridedge.grid.engines import dispatch, reference, supply
 from gridedge.grid.engines.model import extract
@@ -432,3 +434,26 @@ def test_what_cannot_be_meant_is_refused_by_name():
     net.gen["reactive_capability_curve"] = [True, False, False]
     with pytest.raises(InputError, match="gen 0 has limits that depend on its power"):
         Bench(net)
+
+
+def test_solve_keeps_limits_and_shares_load_and_is_held_against_runpp():
+    net = nw.case118()
+    p_mw = np.linspace(0.0, 200.0, 24)
+    load = xr.Dataset(
+        {"p_mw": (("time", "site"), p_mw[:, None]), "q_mvar": (("time", "site"), 0.2 * p_mw[:, None])},
+        coords={"time": 60.0 * np.arange(24), "site": ["campus"], "bus": ("site", [20])},
+    )
+    plain = gridedge.solve(net, load, engine="batch")
+    kept = gridedge.solve(net, load, enforce_q_lims=True)
+    both = gridedge.solve(net, load, enforce_q_lims=True, supply="headroom")
+    assert max(kept.attrs["error_vm_pu"], both.attrs["error_vm_pu"]) < 1e-8
+    assert kept["converged"].values.all()
+    assert (kept["at_limit"].values != 0).any()
+    assert float(abs(plain["vm_pu"] - kept["vm_pu"]).max()) > 1e-4
+    limit_mvar = net.gen.groupby("bus").max_q_mvar.sum()
+    got = kept["q_unit_mvar"].sel(unit_bus=limit_mvar.index.to_numpy())
+    assert (got <= limit_mvar.to_numpy() + 1e-6).all()
+    slack = both["p_unit_mw"].sel(unit="ext_grid:0").values
+    assert slack[-1] - slack[0] < 200 * 0.5  # the others take their share
+    with pytest.raises(InputError, match=r"knows no limits of units.*batch"):
+        gridedge.solve(net, load, enforce_q_lims=True, engine="reference")

@@ -41,6 +41,7 @@ from gridedge.grid.engines.bordered import Border, border, solve_bordered
 from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.dispatch import Case, Work, case_of, of_unit, shares, shortage, turn, work_of
 from gridedge.grid.engines.model import Complex, Float, Model
+from gridedge.grid.engines.newton import determinant_sign
 from gridedge.grid.engines.reference import FAR_PU
 from gridedge.grid.engines.threads import spread
 from gridedge.grid.engines.units import Units
@@ -61,7 +62,7 @@ _FIT_PU = 1e-9  # mismatch that a solution may leave, per pu of the largest inje
 NO_NUMBER = "the input is no number"
 NO_FLOW = "the power flow does not converge"
 NO_SET = "the reactive limits do not settle"
-FAR = f"a voltage is more than {FAR_PU} pu from the base state and may be the lower solution"
+FAR = "what is found is the lower solution, beyond the nose of the curve"
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,8 @@ def _chord(
     iterations = np.zeros(states.size, dtype=np.int64)
     spread(
         solve_bordered, states.size, y.indptr, y.indices, y.data.real.copy(), y.data.imag.copy(), common.factors,
-        common.angle_row, common.magnitude_row, common.held_row, common.ref_row, common.island, common.c.indptr, common.c.indices,
+        common.angle_row, common.magnitude_row, common.held_row, common.ref_row, common.island, common.c.indptr,
+        common.c.indices,
         common.c.data, common.w, common.schur, work.p[states], q, share, limited[:, : common.held_row.size] != 0,
         _STEP_PU, _STEP_MW / case.model.base_mva, most, vm, va, change, iterations,
     )  # fmt: skip
@@ -311,7 +313,10 @@ def _answer(case: Case, work: Work, schedule_mw: Float, why: NDArray[np.str_]) -
     worst = np.maximum(off, off_q).max(axis=1, initial=0.0)
     why[states[~(worst < _FIT_PU * max(1.0, float(np.abs(s).max(initial=0.0))))]] = NO_FLOW
     far = (np.abs(vm - np.abs(model.v0)) > FAR_PU).any(axis=1)
-    why[states[far & (why[states] == "")]] = FAR
+    for k in np.flatnonzero(far & (why[states] == "")):
+        own = replace(model, pv=case.held[~held[k, case.held]], pq=np.r_[model.pq, case.held[held[k, case.held]]])
+        if determinant_sign(own, vm[k] * np.exp(1j * work.va[states[k]])) != determinant_sign(own, model.v0):
+            why[states[k]] = FAR
     good = why[states] == ""
     states, s, moved = states[good], s[good], moved[good]
 
