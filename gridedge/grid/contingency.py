@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import RunError, bad, nearest
+from gridedge.grid.clock import clock_of
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.model import covers, extract
 from gridedge.grid.engines.moving import Moving, as_values
@@ -96,8 +97,9 @@ def contingencies(
     own, remarks = private_copy(net)
     chosen = cases(own, outages)
     kept = _kept(keep, chosen)
-    time, dt_s = _clock(injections, background)
-    moving, idle = moving_background(own, background, time, dt_s)
+    clock = clock_of(injections, background)
+    time, dt_s = clock.time_s(), clock.dt_s
+    moving, idle = moving_background(own, background, clock)
     reference.base_state(own)
     demand = _Demand(own, moving)
     if injections is not None:
@@ -254,16 +256,6 @@ def _kept(keep: Sequence[str], chosen: list[Case]) -> list[int]:
         if label not in place:
             raise bad("keep names what is no outage of this run", label, nearest(label, place))
     return [place[label] for label in dict.fromkeys(keep)]
-
-
-def _clock(injections: xr.Dataset | None, background: Background) -> tuple[NDArray[np.float64], float]:
-    source = injections
-    if source is None and background is not None:
-        source = background if isinstance(background, xr.Dataset) else next(iter(background.values()), None)
-    if source is None:
-        return np.zeros(1), 1.0
-    schema.require(source, [], thing="the load" if injections is not None else "the background")
-    return source["time"].values.astype(float), schema.clock(source)
 
 
 def _supplied(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge.errors import bad
+from gridedge.grid.clock import Clock
 from gridedge.grid.keep import QUANTITIES, Part, Plan
 from gridedge.grid.results import Readout
 
@@ -43,7 +44,7 @@ class Whole:
 class OnDisk:
     """Every state, written to a Zarr store block by block and opened lazily in the end."""
 
-    def __init__(self, out: Readout, states: int, path: Path, time: Float):
+    def __init__(self, out: Readout, states: int, path: Path, clock: Clock):
         try:
             import zarr
         except ImportError as error:
@@ -59,7 +60,9 @@ class OnDisk:
             self.arrays[name] = root.create_array(
                 name, shape=(states, sizes[dim]), chunks=chunks, dtype="f8", dimension_names=("time", dim)
             )
-        root.create_array("time", data=time, chunks=(max(1, min(states, 1 << 20)),), dimension_names=("time",))
+        root.create_array(
+            "time", data=clock.time_s(), chunks=(max(1, min(states, 1 << 20)),), dimension_names=("time",)
+        )
         root.create_array("bus", data=out.bus_index.astype("i8"), dimension_names=("bus",))
 
     def add(self, first: int, part: Part) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import bad, nearest
+from gridedge.grid.clock import Clock
 from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.feeders import find_bus, load_feeder
 from gridedge.timebase import hold
@@ -81,9 +82,7 @@ def check_sites(load: xr.Dataset) -> None:
         raise bad("the site has no bus", str(load["site"].values.tolist()), "Name it: connect(..., bus=118).")
 
 
-def moving_background(
-    net: Any, background: Background, time_s: NDArray[np.float64], dt_s: float
-) -> tuple[list[Moving], list[str]]:
+def moving_background(net: Any, background: Background, clock: Clock) -> tuple[list[Moving], list[str]]:
     """Turn background series into the columns that move, one row per time.
 
     Values replace the net's columns as pandapower's ``ConstControl`` would; ``scaling``
@@ -99,7 +98,7 @@ def moving_background(
     Raises
     ------
     InputError
-        If a table or an index is not in the net or named twice, or the series do not cover ``time_s`` or are finer.
+        If a table or an index is not in the net or named twice, or the series do not cover the clock or are finer.
     """
     moving, remarks = [], []
     for table, ds in _by_table(background).items():
@@ -124,19 +123,19 @@ def moving_background(
         if idle:
             remarks.append(f"The background moves {idle} of table {table} that are out of service: without effect.")
         step_s = schema.clock(ds)
-        if time_s.size > 1 and step_s < dt_s * (1 - 1e-6):
+        if clock.steps > 1 and step_s < clock.dt_s * (1 - 1e-6):
             cure = "Reduce it first by a stated rule, e.g. ds.coarsen(time=n).mean()."
             raise bad(
-                f"background[{table!r}] is finer than the step that is solved", f"{step_s:g} s < {dt_s:g} s", cure
+                f"background[{table!r}] is finer than the step that is solved", f"{step_s:g} s < {clock.dt_s:g} s", cure
             )
-        coarse_s = np.asarray(ds["time"].values, dtype=float)
-        same = coarse_s.size == time_s.size and np.array_equal(coarse_s, time_s)
-        held = np.empty(0, dtype=np.intp) if same else hold(time_s, coarse_s, step_s)
+        index = ds.xindexes["time"]
+        same = index is clock.index or (ds.sizes["time"] == clock.steps and index.equals(clock.index))
+        held = None if same else hold(clock.time_s(), np.asarray(ds["time"].values, dtype=float), step_s)
         for column in columns:
             if column not in net[table]:
                 raise bad(f"net.{table} has no column", column, "Give p_mw only.")
             values = as_values(ds[column].transpose("time", table))
-            moving.append(Moving(table, column, rows, values, held=None if same else held))
+            moving.append(Moving(table, column, rows, values, held=held))
     return moving, remarks
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import RunError, bad, nearest
+from gridedge.grid.clock import Clock, clock_of
 from gridedge.grid.emf import Behind, at_mean, behind_impedance
 from gridedge.grid.emf_data import Given
 from gridedge.grid.engines import reference
@@ -126,32 +127,30 @@ def solve(
     if names is not None and store is not None:
         raise bad("store= is for the whole series", f"reduce={list(names)}", "Leave one of the two out.")
     own, remarks = private_copy(net)
-    time, dt_s = _time(injections, background)
-    moving, idle = moving_background(own, background, time, dt_s)
-    reference.base_state(own)
+    clock = clock_of(injections, background)
+    time, dt_s = clock.steps, clock.dt_s
+    moving, idle = moving_background(own, background, clock)
     rows = None
     if injections is not None:
-        rows = add_sites(own, injections)
+        rows = add_sites(own, injections)  # at zero for now, so that they are in the base state's model
         for column in ("p_mw", "q_mvar"):
             values = as_values(injections[column].transpose("time", "site"))
             moving.append(Moving("sgen", column, rows, values, sign=-1.0))
-        if not reference.run_once(own):  # with the sites at zero, so that the model is there to be recycled
-            raise RunError("The net does not converge any more once the site's load element is added.")
-
+    reference.base_state(own)
     behind = Behind((), [])
     if sources != "held":
         at_mean(own, moving)
         behind = behind_impedance(own, **({} if sources == "emf" else dict(sources)))
-    flow = choose(own, moving, time.size, engine, tol_vm_pu, Supply(enforce_q_lims, supply == "headroom"))
+    flow = choose(own, moving, time, engine, tol_vm_pu, Supply(enforce_q_lims, supply == "headroom"))
     if rows is not None:
         _supplied(own, flow.out, rows)
     plan = _plan(own, flow.out, names, limits, at)
     keep: Whole | OnDisk | Reduced
     if names is not None:
-        keep = Reduced(flow.out, plan, time.size, dt_s)
+        keep = Reduced(flow.out, plan, time, dt_s)
     else:
-        keep = Whole(flow.out, time.size) if store is None else OnDisk(flow.out, time.size, Path(store), time)
-    converged = np.zeros(time.size, dtype=bool)
+        keep = Whole(flow.out, time) if store is None else OnDisk(flow.out, time, Path(store), clock)
+    converged = np.zeros(time, dtype=bool)
     said: Counter[str] = Counter()
 
     def on_part(first: int, part: Part) -> None:
@@ -161,11 +160,11 @@ def solve(
         if on_progress is not None:
             on_progress(first + part.solved.size)
 
-    judged = held_out(moving, time.size) if flow.engine != "reference" else np.empty(0, dtype=np.intp)
+    judged = held_out(moving, time) if flow.engine != "reference" else np.empty(0, dtype=np.intp)
     sample, lost = march(flow.segments, moving, plan, flow.out, judged, on_part, executor)
     if not converged.any():
-        raise RunError(_no_step(injections, time.size))
-    ds = _dataset(keep, plan, flow.segments, flow.out, own, time, converged, injections)
+        raise RunError(_no_step(injections, time))
+    ds = _dataset(keep, plan, flow.segments, flow.out, own, clock, converged, injections)
     ds.attrs |= {"engine": flow.engine, "engine_detail": flow.detail, "engine_why": flow.why, "dt_s": dt_s}
     if behind.sources:
         ds = ds.drop_sel(bus=behind.added_buses, branch=behind.added_branches)
@@ -226,30 +225,19 @@ def _supplied(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:
             raise bad(f"site {name!r} connects to a bus without supply", f"bus {bus}", cure)
 
 
-def _time(injections: xr.Dataset | None, background: Background) -> tuple[NDArray[np.float64], float]:
-    source = injections
-    if source is None and background is not None:
-        source = background if isinstance(background, xr.Dataset) else next(iter(background.values()), None)
-    if source is None:
-        return np.zeros(1), 1.0
-    schema.require(source, [], thing="the load" if injections is not None else "the background")
-    return source["time"].values.astype(float), schema.clock(source)
-
-
 def _dataset(
     keep: Whole | OnDisk | Reduced,
     plan: Plan,
     segments: Any,
     out: Readout,
     net: Any,
-    time: NDArray[np.float64],
+    clock: Clock,
     converged: NDArray[np.bool_],
     injections: xr.Dataset | None,
 ) -> xr.Dataset:
     ds = xr.Dataset(keep.variables())
     ds["converged"] = ("time", converged)
-    ds = ds.assign_coords(
-        time=time,
+    ds = ds.assign_coords(clock.coordinate()).assign_coords(
         bus=out.bus_index,
         bus_name=("bus", [str(n) for n in net.bus.name]),
         branch=out.labels,

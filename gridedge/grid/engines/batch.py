@@ -25,6 +25,7 @@ from gridedge.grid.engines.threads import spread
 
 _ERROR_PU = 1e-10  # what may be left when a state counts as solved
 _MOST = 40
+_BEGIN = 6  # passes of the fixed point for the mean of the states, where they all start
 _SAMPLE = 64  # states whose mean the Jacobian is taken at
 
 
@@ -42,15 +43,15 @@ class Batch:
     """
 
     def __init__(self, model: Model, still: Complex, p: sp.csr_matrix, q: sp.csr_matrix, centre: Complex):
-        solved = newton(model, centre)
         self.model = model
-        self.start = model.v0 if solved is None else solved
         self.still, self.p, self.q = still, p, q
         self.rows = model.v0.size
         self._fixed = not model.pv.size
         if self._fixed:
-            self._prepare_fixed_point()
+            self._prepare_fixed_point(centre)
         else:
+            solved = newton(model, centre)
+            self.start = model.v0 if solved is None else solved
             self._prepare_chord()
 
     @property
@@ -58,7 +59,7 @@ class Batch:
         """What solves the states, in words."""
         return "fixed point" if self._fixed else "chord Newton"
 
-    def _prepare_fixed_point(self) -> None:
+    def _prepare_fixed_point(self, centre: Complex) -> None:
         m = self.model
         unknown = m.pq
         t = _NOTHING
@@ -67,13 +68,19 @@ class Batch:
             t = triangles(sp.csc_matrix(m.y[unknown][:, unknown]), pivot=0.0)
             unknown = unknown[np.argsort(t.column_from)]  # the factors have an order of their own
         drive = -(m.y[unknown][:, m.ref] @ m.v0[m.ref])
-        idle = splu(sp.csc_matrix(m.y[unknown][:, unknown])).solve(drive) if unknown.size else drive
+        idle, start = drive, m.v0[unknown]
+        if unknown.size:
+            lu = splu(sp.csc_matrix(m.y[unknown][:, unknown]))
+            idle = lu.solve(drive)
+            for _ in range(_BEGIN):
+                start = idle + lu.solve(np.conj(centre[unknown] / start))
+            start = start if np.isfinite(start).all() else m.v0[unknown]
         self._effort = 8 * (4 * (t.lower_value.size + t.upper_value.size) + 20 * unknown.size)
         base = np.abs(m.v0[unknown])
         self._arguments: tuple[Any, ...] = (
             *_split(self.still[unknown]), *_rows(self.p, unknown), *_rows(self.q, unknown), t.lower, t.upper,
             *_split(t.lower_value), *_split(t.upper_value), *_split(t.inverse_diagonal), *_split(idle),
-            *_split(self.start[unknown]), unknown.astype(np.int64),
+            *_split(start), unknown.astype(np.int64),
             np.maximum(base - reference.FAR_PU, 0.0) ** 2, (base + reference.FAR_PU) ** 2,
             m.ref.astype(np.int64), *_split(m.v0[m.ref]),
         )  # fmt: skip

@@ -176,7 +176,7 @@ def judge(net: Any, moving: list[Moving], v: dict[int, NDArray[np.complex128]], 
         return _within_bounds(apart_from_runpp(net, solver, moving, v), flow)
     part = [m.pick(states) for m in moving]
     x = side_by_side(part, slice(0, states.size))
-    solution, solved = Reference(net).each(part, x, np.arange(states.size))
+    solution, solved = Reference(net, fresh=False).each(part, x, np.arange(states.size))
     worst = 0.0
     for k in np.flatnonzero(solved):
         worst = max(worst, float(np.abs(np.abs(solution[:, k]) - np.abs(v[int(states[k])])).max()))

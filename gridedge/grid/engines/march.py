@@ -32,12 +32,14 @@ class Task:
     out: Readout
     sample: NDArray[np.intp]
 
-    def do(self, keeper: Keeper | None = None, v: Lanes | None = None) -> tuple[Part, NDArray[np.complex128]]:
+    def do(
+        self, keeper: Keeper | None = None, v: Lanes | None = None, room: NDArray[np.float64] | None = None
+    ) -> tuple[Part, NDArray[np.complex128]]:
         """Solve the block; return what is kept of it, and the voltages (row, state) of its sampled states."""
         keeper = Keeper(self.plan, self.out) if keeper is None else keeper
         states = self.moving[0].states if self.moving else 1
         v = Lanes(self.solver.rows, states) if v is None else v
-        x = side_by_side(self.moving, slice(0, states))
+        x = side_by_side(self.moving, slice(0, states), room)
         solved = self.solver.solve(self.moving, x, v)
         v.blank(solved)
         part = keeper.part(v, solved)
@@ -118,9 +120,12 @@ def march(
         remarks += _spread(executor, blocks, task, take)
         return found, remarks
     keeper = Keeper(plan, out)
-    room = Lanes(blocks[0][2].rows, max(stop - k for k, stop, _ in blocks)) if blocks else None
+    # New memory costs more than the solution: it is taken once.
+    longest = max((stop - k for k, stop, _ in blocks), default=0)
+    place = Lanes(blocks[0][2].rows, longest) if blocks else None
+    room = np.empty((longest, sum(m.rows.size for m in moving))) if moving else None
     for k, stop, solver in blocks:
-        take(k, stop, task(k, stop, solver, cut=False).do(keeper, room))
+        take(k, stop, task(k, stop, solver, cut=False).do(keeper, place, room))
     return found, remarks
 
 

@@ -35,16 +35,19 @@ class Reference:
     ----------
     net : pandapowerNet
         A private copy that has just been solved; its columns are overwritten.
+    fresh : bool
+        Whether to begin from scratch rather than from what has just been solved.
     """
 
     net: Any
+    fresh: bool = True
 
     def __post_init__(self) -> None:
         self.base = np.abs(self.net._ppc["internal"]["V"])
         self.rows = self.base.size
         # pandapower takes the generators that stand for a DC line away after each run: nothing is left to recycle.
         dclines = "dcline" in self.net and len(self.net.dcline) and self.net.dcline.in_service.any()
-        self._recyclable, self._fresh = not dclines, True
+        self._recyclable, self._fresh = not dclines, self.fresh
 
     def solve(self, moving: list[Moving], x: NDArray[np.float64], v: Lanes) -> NDArray[np.bool_]:
         """Solve a block of states; see :meth:`gridedge.grid.engines.batch.Batch.solve`."""

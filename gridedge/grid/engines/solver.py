@@ -33,11 +33,13 @@ class Saying(Protocol):
     """What else was found, (state, ...)."""
 
 
-def side_by_side(moving: list[Moving], states: slice) -> NDArray[np.float64]:
-    """Return the values of consecutive states, columns side by side, shape (state, element)."""
+def side_by_side(moving: list[Moving], states: slice, room: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return the values of consecutive states, columns side by side, shape (state, element); in ``room`` if given."""
     if not moving:
         return np.zeros((states.stop - states.start, 0))
     parts = [m.at(states) for m in moving]
+    if room is not None:
+        return np.concatenate(parts, axis=1, out=room[: parts[0].shape[0]])
     return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
 
 
