@@ -57,45 +57,21 @@ def make_lazy_site(folder: Path, steps: int, dt_s: float, peak_mw: float, bus: i
 
 
 def make_lazy_background(states: States, steps: int, dt_s: float) -> dict[str, xr.Dataset]:
-    """Return a year of quarter hours interpolated to a finer step, in blocks of a day that are computed when read.
+    """Return a year of quarter hours interpolated to a finer step, computed when read."""
+    from gridedge.finer import interpolate
 
-    Raises
-    ------
-    ValueError
-        If a step of the states is no whole number of fine steps.
-    """
-    import dask.array as da
-
-    fine = round(states.dt_s / dt_s)
-    if abs(fine * dt_s - states.dt_s) > 1e-9:
-        raise ValueError(f"{states.dt_s} s is no whole number of steps of {dt_s} s")
-    coarse = -(-steps // fine)
-    if coarse > states.count:
+    coarse: dict[str, xr.Dataset] = {}
+    count = -(-steps // round(states.dt_s / dt_s))
+    if count > states.count:
         raise ValueError(f"{steps} steps are longer than the {states.count} states that they are made of")
-    part = np.linspace(0.0, 1.0, fine, endpoint=False, dtype=np.float32)[None, :, None]
-
-    def block(values: NDArray[np.float32], block_info: Any = None) -> NDArray[np.float32]:
-        first, stop = (x // fine for x in block_info[None]["array-location"][0])
-        here, there = values[first:stop, None, :], values[(np.arange(first, stop) + 1) % len(values)][:, None, :]
-        return (here + part * (there - here)).reshape(-1, values.shape[1])
-
-    out: dict[str, xr.Dataset] = {}
     for (table, column), quarters in states.columns.items():
-        small = quarters.astype(np.float32)
-        chunks = da.core.normalize_chunks((96 * fine, -1), (coarse * fine, small.shape[1]))
-        lazy = da.map_blocks(_shared(block, small), dtype=np.float32, chunks=chunks)[:steps]
-        mine = xr.Dataset({column: (("time", table), lazy)}, coords={table: states.net[table].index.to_numpy()})
-        out[table] = mine if table not in out else out[table].merge(mine)
-    return {table: _clock(ds, steps, dt_s) for table, ds in out.items()}
-
-
-def _shared(block: Any, values: NDArray[np.float32]) -> Any:
-    """Bind the coarse values to a block's function, so that the graph holds them once."""
-
-    def bound(block_info: Any = None) -> NDArray[np.float32]:
-        return np.asarray(block(values, block_info))
-
-    return bound
+        here = coarse.setdefault(table, xr.Dataset(coords={table: states.net[table].index.to_numpy()}))
+        here[column] = (("time", table), quarters[:count])
+    fine = {}
+    for table, ds in coarse.items():
+        timed = ds.assign_coords(time=states.dt_s * np.arange(count)).assign_attrs(dt_s=states.dt_s)
+        fine[table] = interpolate(timed, dt_s).isel(time=slice(0, steps)).assign_attrs(dt_s=dt_s)
+    return fine
 
 
 def _clock(ds: xr.Dataset, steps: int, dt_s: float) -> xr.Dataset:

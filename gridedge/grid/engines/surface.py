@@ -21,7 +21,7 @@ from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.inputs import Inputs
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.solver import Solver, block_states
+from gridedge.grid.engines.solver import Solver
 from gridedge.grid.engines.threads import spread
 
 _MOST_COLUMNS = 24  # columns that may move freely: beyond, no polynomial of them pays
@@ -32,6 +32,8 @@ _RANDOM = 48  # held-out states beside the corners
 _MOST_CORNERS = 64
 _WORTH = 2000  # states per surface below which the batch engine is as fast
 _THIN_PU = 1e-13  # an axis whose whole range injects less is none
+_READ = 1 << 21  # numbers that are read at once: a file is read in chunks, which should not be opened twice
+_IDLE = 0.01  # of the tolerance: an axis that moves no voltage by more is left out
 _SAFETY = 0.25  # of the tolerance, which the held-out states must meet: they are a sample
 
 
@@ -191,6 +193,7 @@ def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, 
     if isinstance(axes, str):
         return axes
     batch = prepare(model, what, states)
+    axes, left_out_pu = _that_matter(batch, axes, what.few(np.array([0]))[0], tol_vm_pu * _IDLE)
     segments, worst, degrees, parts = [], 0.0, 0, 0
     for first, stop in itertools.pairwise(cuts):
         still = what.few(np.array([first]))[0]
@@ -198,7 +201,7 @@ def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, 
         if isinstance(leaves, str):
             return leaves
         segments.append((int(first), int(stop), Surface(batch, axes, leaves)))
-        worst = max([worst, *(leaf.error_pu for leaf in leaves)])
+        worst = max([worst, *(leaf.error_pu + left_out_pu for leaf in leaves)])
         degrees = max([degrees, *(leaf.degree.shape[0] for leaf in leaves)])
         parts = max(parts, len(leaves))
     split = f", range in up to {parts} parts" if parts > 1 else ""
@@ -218,14 +221,16 @@ def _segments(slow: list[Moving], states: int) -> list[int]:
 
 def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> Axes | str:
     """Return the principal axes of what moves freely, and the range of the data along them."""
-    sample = what.few(np.unique(np.linspace(0, states - 1, min(states, 4096)).astype(np.intp)))[:, free]
+    # What is read from a file is looked up state by state: fewer of them.
+    seen = min(states, 4096 if all(m.in_memory for m in what.moving) else 128)
+    sample = what.few(np.unique(np.linspace(0, states - 1, seen).astype(np.intp)))[:, free]
     sample = sample[np.isfinite(sample).all(axis=1)]
     if not sample.size:
         return "no state has an input that is a number"
     middle = sample.mean(axis=0)
-    _, _, direction = np.linalg.svd(sample - middle, full_matrices=True)
+    _, _, direction = np.linalg.svd(sample - middle, full_matrices=sample.shape[0] < free.size)
     direction = direction.T
-    size = block_states(1)
+    size = max(1, _READ // free.size)
     low, high = np.full((2, free.size), np.nan)
     windows = [m for m in what.moving if m.held is None]
     for first in range(0, states, size):
@@ -240,6 +245,26 @@ def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> Axes | str:
         wide[0] = True
     kept = middle + ((low + high) / 2 * ~wide) @ direction.T
     return Axes(free, kept, direction[:, wide], low[wide], high[wide])
+
+
+def _that_matter(batch: Batch, axes: Axes, still: Float, least_pu: float) -> tuple[Axes, float]:
+    """Return the axes along which the voltages move, and how much those left out can move them, in pu.
+
+    A reactive power that follows the active one but for its rounding spans an axis, too; nothing depends on it.
+    """
+    middle, half = (axes.low + axes.high) / 2, (axes.high - axes.low) / 2
+    ends = np.concatenate([middle + sign * np.diag(half) for sign in (-1.0, 1.0)])
+    v = _solve_at(batch, axes, still, ends)
+    if v is None or middle.size == 1:
+        return axes, 0.0
+    effect = np.abs(v[:, middle.size :] - v[:, : middle.size]).max(axis=0)
+    idle = effect < least_pu
+    idle[int(np.argmax(effect))] = False
+    kept = Axes(
+        axes.columns, axes.middle + (middle * idle) @ axes.direction.T, axes.direction[:, ~idle], axes.low[~idle],
+        axes.high[~idle],
+    )  # fmt: skip
+    return kept, float(effect[idle].sum())
 
 
 def _leaves(batch: Batch, axes: Axes, still: Float, tol_vm_pu: float, must: bool) -> list[Leaf] | str:
