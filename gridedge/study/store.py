@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 REPORT = "report.html"
+_LONG = 100_000  # numbers from which on a variable is compressed
 WITHOUT_SITE = "without-site.nc"
 
 
@@ -99,7 +100,16 @@ def write(result: Result, folder: Path) -> None:
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:
     """Write a tree of datasets to one NetCDF file."""
-    tree.map_over_datasets(_storable).to_netcdf(path, engine="h5netcdf")
+    storable = tree.map_over_datasets(_storable)
+    encoding = {
+        node.path: {
+            str(name): {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+            for name, variable in node.dataset.variables.items()
+            if variable.size > _LONG and variable.dtype.kind in "fi"
+        }
+        for node in storable.subtree
+    }
+    storable.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
 def _storable(ds: xr.Dataset) -> xr.Dataset:
