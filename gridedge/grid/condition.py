@@ -149,8 +149,8 @@ def _short_circuit_sentences(net: Any) -> list[str]:
     missing = _missing(grids, "s_sc_max_mva")
     if missing:
         sentences.append(
-            f"No short-circuit power is given for {missing} of {len(grids)} external grids: a source is stiff unless "
-            "the study gives it one, and voltage changes are then a lower bound."
+            f"No short-circuit power is given for {missing} of {len(grids)} external grids: where sources "
+            "swing it is assumed and stated; where they are held, voltage changes are a lower bound."
         )
     gens = net.gen[net.gen["in_service"].astype(bool)]
     missing = _missing(gens, "xdss_pu")

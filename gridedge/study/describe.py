@@ -14,7 +14,7 @@ import xarray as xr
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.spec import Assumption
 from gridedge.study.campus import Campus
-from gridedge.study.model import StudySpec
+from gridedge.study.model import StudySpec, Waveform
 
 _VERSIONS = ("gridedge", "pandapower", "numpy", "scipy", "pandas", "xarray")
 _ENGINE = ("engine", "engine_detail", "engine_why")
@@ -89,10 +89,16 @@ def facts(
         ),
         (
             "Waveform",
-            f"{wave.measure_s:g} s at {wave.dt_s:g} s measured; {wave.window_s:g} s of it, from "
-            f"{campus.window_start_s:g} s on, through the power flow at the peak and at the lightest step",
+            f"{wave.measure_s:g} s at {wave.dt_s:g} s measured; {_window(wave, campus)} through the power flow at the "
+            "peak and at the lightest step",
         ),
     ]
+
+
+def _window(wave: Waveform, campus: Campus) -> str:
+    if wave.window_s == wave.measure_s:
+        return "all of it"
+    return f"{wave.window_s:g} s of it, from {campus.window_start_s:g} s on,"
 
 
 def _lead(power_factor: float) -> str:
