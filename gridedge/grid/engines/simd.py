@@ -10,7 +10,10 @@ here a row of lanes is one value, as LLVM knows it, and becomes whatever the pro
 
 from __future__ import annotations
 
+import functools
 import operator
+import threading
+from contextlib import nullcontext
 from typing import Any
 
 import numba
@@ -19,6 +22,7 @@ from llvmlite import ir
 from numba import extending, types
 from numba.core import cgutils
 from numba.extending import models, overload, register_model
+from numba.np.ufunc.parallel import threading_layer
 
 from gridedge.grid.engines.buffers import LANES
 
@@ -29,14 +33,40 @@ intrinsic: Any = extending.intrinsic
 
 
 def compiled(function: Any = None, *, parallel: bool = False) -> Any:
-    """Compile, keeping the machine code on disk where something is writable."""
+    """Compile, keeping the machine code on disk where something is writable.
+
+    What is ``parallel`` is for Python to call, from any number of threads.
+    """
     if function is None:
         return lambda f: compiled(f, parallel=parallel)
     options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "parallel": parallel}
     try:
-        return numba.njit(cache=True, **options)(function)
+        kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep it: compile in every process
-        return numba.njit(**options)(function)
+        kernel = numba.njit(**options)(function)
+    return _one_at_a_time(kernel) if parallel else kernel
+
+
+_LAUNCH = threading.Lock()
+
+
+def _one_at_a_time(kernel: Any) -> Any:
+    """Let threads call a parallel function in turn where numba's own pool of threads would stop the process."""
+
+    @functools.wraps(kernel)
+    def call(*arguments: Any) -> Any:
+        with nullcontext() if _reentrant() else _LAUNCH:
+            return kernel(*arguments)
+
+    return call
+
+
+def _reentrant() -> bool:
+    """Say whether numba's threads, once there are any, may be used from several threads at the same time."""
+    try:
+        return bool(threading_layer() != "workqueue")
+    except ValueError:  # there are none yet
+        return False
 
 
 class Lanes(types.Type):
