@@ -75,7 +75,10 @@ class Axes:
 
     def coordinates(self, x: Float) -> Float:
         """Return the coordinates (state, axis) of values (state, column)."""
-        return np.asarray((x - self.middle) @ self.direction)
+        z = np.zeros((x.shape[0], self.direction.shape[1]))
+        for column, middle in enumerate(self.middle):  # the bits of a BLAS product depend on its threads
+            z += (x[:, column] - middle)[:, None] * self.direction[column]
+        return z
 
     def values(self, z: Float) -> Float:
         """Return the values (state, column) at coordinates."""
