@@ -10,6 +10,7 @@ end depend on the values alone, never on their order or on who counted them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -50,6 +51,13 @@ class Bins:
             _count(values, bins.exponent[here], bins.first[here], bins.count[here])
             first = here.stop
         return bins
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Travel light: the counts of a block of states are small numbers."""
+        return self.exponent, self.first, self.count.astype(np.min_scalar_type(self.count.max(initial=0)))
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.exponent, self.first, self.count = state[0], state[1], state[2].astype(np.int64)
 
     def merge(self, other: Bins) -> None:
         """Take in other counts."""
