@@ -16,7 +16,7 @@ from gridedge.grid.engines.fold import fold, foldable
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.reference import Reference
 from gridedge.grid.engines.solver import Solver, block_states, side_by_side
-from gridedge.grid.engines.spread import spread
+from gridedge.grid.engines.spread import pack, spread
 from gridedge.grid.keep import Keeper, Part, Plan
 from gridedge.grid.results import Readout
 
@@ -156,9 +156,7 @@ def _states(solver: Solver) -> int:
 def _packed(blocks: list[_Block]) -> list[_Block]:
     """Replace pandapower nets by copies that can travel."""
     copies: dict[int, Solver] = {
-        id(solver): Packed(solver.rows, pickle.dumps(solver))
-        for _, _, solver in blocks
-        if isinstance(solver, Reference)
+        id(solver): Packed(solver.rows, pack(solver)) for _, _, solver in blocks if isinstance(solver, Reference)
     }
     return [(k, stop, copies.get(id(solver), solver)) for k, stop, solver in blocks]
 

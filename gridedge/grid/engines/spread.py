@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future
@@ -102,6 +103,20 @@ def refuse_forks(executor: Executor) -> None:
     if context is not None and context.get_start_method() == "fork":
         cure = 'Give ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")).'
         raise bad("the executor forks its processes, which threads do not survive", type(executor).__name__, cure)
+
+
+def pack(thing: Any) -> bytes:
+    """Return a pandapower net, or what holds one, as bytes: it is to travel as it is now, whatever happens here.
+
+    Raises
+    ------
+    InputError
+        If it holds what cannot travel.
+    """
+    try:
+        return pickle.dumps(thing)
+    except Exception as error:  # whatever an element of the net raises
+        raise bad("the net cannot be sent to workers", _said(error), "Leave executor out.") from error
 
 
 def _result(future: Future[Result], executor: Executor) -> Result:
