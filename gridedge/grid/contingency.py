@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from gridedge.grid.engines import reference
 from gridedge.grid.engines.model import covers, extract
 from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.engines.outages import Case, cases
-from gridedge.grid.engines.secure import LOW_RANK, NEWTON, RUNPP, UNSOLVED, Security, Solved, by_runpp
+from gridedge.grid.engines.secure import LOW_RANK, NEWTON, RUNPP, UNSOLVED, Security, by_runpp
+from gridedge.grid.engines.slow import slowly
 from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
 from gridedge.grid.ratings import known_rating
 from gridedge.grid.results import Readout, readout
@@ -36,6 +38,7 @@ def contingencies(
     injections: xr.Dataset | None = None,
     background: Background = None,
     keep: Sequence[str] = (),
+    executor: Executor | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> xr.Dataset:
     """Solve the AC power flow of every outage in every step, and keep the worst.
@@ -52,6 +55,9 @@ def contingencies(
         What moves, as for :func:`gridedge.solve`; without both there is one step, the net as it is.
     keep : sequence of str
         Outages of which every voltage and loading is kept; a tuple is named by its labels joined by ``+``.
+    executor : concurrent.futures.Executor, optional
+        Works on blocks of outages, as for :func:`gridedge.solve`; the numbers are those of one process, to the last
+        bit.
     on_progress : callable, optional
         Told how many power flows are done.
 
@@ -121,10 +127,10 @@ def contingencies(
     worst = Worst(len(chosen), time.size, out.bus_index.size, _rated(own, out), kept)
     reasons = [""] * len(chosen)
     if model is None:
-        blocks = _slowly(own, moving, chosen, time.size)
+        blocks = slowly(own, moving, chosen, time.size, executor, remarks)
     else:
         security = Security(own, model, chosen, moving)
-        blocks = security.solve(time.size)
+        blocks = security.solve(time.size, executor, remarks)
         reasons = [change.reason for change in security.changes]
         remarks += _blackouts(security)
     done = 0
@@ -143,16 +149,6 @@ def contingencies(
     ds.attrs["engine_why"] = f"not covered exactly: {why}" if why else "the net is covered exactly"
     ds.attrs["error_vm_pu"] = 0.0 if model is None else _judge(security, worst, chosen)
     return schema.describe(ds)
-
-
-def _slowly(net: Any, moving: list[Moving], chosen: list[Case], count: int) -> Iterator[Solved]:
-    """Solve everything by ``runpp``; the state without outage first."""
-    nothing = Case("", ())
-    for state in range(count):
-        (base,) = by_runpp(net, moving, [nothing], np.array([state]))
-        yield Solved(state, np.array([-1]), base.vm_pu, base.va_degree, base.loading_percent, base.how)
-        if base.how[0] != UNSOLVED:
-            yield from by_runpp(net, moving, chosen, np.array([state]))
 
 
 def _blackouts(security: Security) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gridedge.errors import bad, nearest
 from gridedge.grid.engines.buffers import Lanes
-from gridedge.grid.engines.threads import spread
+from gridedge.grid.engines.threads import on_threads
 from gridedge.grid.results import Readout
 
 Float = NDArray[np.float64]
@@ -127,7 +127,7 @@ class Keeper:
         from gridedge.grid.engines.outputs import keep_reduced
 
         parts = np.empty((4, -(-solved.size // _TILE), self.plan.low.size))
-        spread(
+        on_threads(
             keep_reduced,
             parts.shape[1],
             v.re,
@@ -162,7 +162,7 @@ class Keeper:
             if name not in self._room or self._room[name].shape[0] < states:
                 self._room[name] = np.empty((states, sizes[dim]))
         parts = {name: self._room[name][:states] for name, _ in QUANTITIES}
-        spread(keep_series, -(-states // _TILE), v.re, v.im, states, v.rows, *self.flat, *parts.values())
+        on_threads(keep_series, -(-states // _TILE), v.re, v.im, states, v.rows, *self.flat, *parts.values())
         if self.out.dead.size:
             parts["loading_percent"][:, self.out.dead] = np.nan
         return parts

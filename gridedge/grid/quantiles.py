@@ -10,12 +10,13 @@ end depend on the values alone, never on their order or on who counted them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.grid.engines.compiled import compiled
-from gridedge.grid.engines.threads import spread
+from gridedge.grid.engines.threads import on_threads
 
 BINS = 2048
 _GROUP = 64  # quantities that one thread counts together: they lie side by side
@@ -47,15 +48,22 @@ class Bins:
         first = 0
         for values in parts:
             here = slice(first, first + values.shape[1])
-            spread(
+            on_threads(
                 _count, -(-values.shape[1] // _GROUP), values, bins.exponent[here], bins.first[here], bins.count[here]
             )
             first = here.stop
         return bins
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Travel light: the counts of a block of states are small numbers."""
+        return self.exponent, self.first, self.count.astype(np.min_scalar_type(self.count.max(initial=0)))
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.exponent, self.first, self.count = state[0], state[1], state[2].astype(np.int64)
+
     def merge(self, other: Bins) -> None:
         """Take in other counts."""
-        spread(
+        on_threads(
             _merge, self.exponent.size, self.exponent, self.first, self.count, other.exponent, other.first, other.count
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,13 +140,15 @@ def solve_all(
             note(task, solve_task(task))
             _stands_alone(task, results)
         return results
+    from gridedge.grid.engines.spread import spread
+
     # The long ones first, so that no worker is left with one at the end.
-    waiting = {executor.submit(solve_task, t): t for t in sorted(tasks, key=lambda t: -t.steps)}
-    try:
-        for future in as_completed(waiting):
-            note(waiting[future], future.result())
-            _stands_alone(waiting[future], results)
-    except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    return results
+    order = sorted(tasks, key=lambda t: -t.steps)
+    remarks: list[str] = []
+    work = [functools.partial(solve_task, task) for task in order]
+    with closing(spread(executor, work, remarks, "power-flow tasks")) as found:
+        for task, result in zip(order, found, strict=True):
+            note(task, result)
+            _stands_alone(task, results)
+    results[order[0].strategy, order[0].part].attrs["remarks"] += remarks
+    return {(t.strategy, t.part): results[t.strategy, t.part] for t in tasks}

@@ -21,7 +21,7 @@ from gridedge.grid.engines.inputs import Inputs
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.newton import exact, newton
-from gridedge.grid.engines.threads import spread
+from gridedge.grid.engines.threads import on_threads
 
 _ERROR_PU = 1e-10  # what may be left when a state counts as solved
 _MOST = 40
@@ -147,7 +147,7 @@ class Batch:
 
         passes = np.zeros(x.shape[0], dtype=np.int64)
         loop = fixed_point if self._fixed else chord
-        spread(
+        on_threads(
             loop,
             -(-x.shape[0] // TILE),
             x,

@@ -16,7 +16,7 @@ from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.surface import Surface
-from gridedge.grid.engines.threads import spread
+from gridedge.grid.engines.threads import on_threads
 from gridedge.grid.keep import Keeper, Part, Plan
 
 CELLS = 4096
@@ -65,7 +65,7 @@ def fold(surface: Surface, moving: list[Moving], states: int, keeper: Keeper) ->
     for first in range(0, states, _STATES):
         here = slice(first, min(first + _STATES, states))
         x = np.concatenate([m.at(here) for m in fast], axis=1)
-        spread(
+        on_threads(
             sort_into,
             _SPANS,
             x,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+import pickle
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.fold import fold, foldable
 from gridedge.grid.engines.moving import Moving
+from gridedge.grid.engines.reference import Reference
 from gridedge.grid.engines.solver import Saying, Solver, block_states, side_by_side
-from gridedge.grid.engines.threads import limited
+from gridedge.grid.engines.spread import pack, spread
 from gridedge.grid.keep import Keeper, Part, Plan
 from gridedge.grid.results import Readout
 
-_AHEAD = 4  # blocks handed out per worker before the first of them is back
+_TOGETHER_BYTES = 16 << 20  # inputs and results of the blocks that travel together
+_TOGETHER_BLOCKS = 4  # and no more than these: the solver, which travels with them, is then below 2 % of their work
+_BY_RUNPP = 256  # states of a block that runpp solves: it starts each from scratch, which costs a few solutions
+_Kept = tuple[Part, NDArray[np.complex128]]
+_Block = tuple[int, int, Solver]  # first state, one past the last, who solves them
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Task:
 
     def do(
         self, keeper: Keeper | None = None, v: Lanes | None = None, room: NDArray[np.float64] | None = None
-    ) -> tuple[Part, NDArray[np.complex128]]:
+    ) -> _Kept:
         """Solve the block; return what is kept of it, and the voltages (row, state) of its sampled states."""
         keeper = Keeper(self.plan, self.out) if keeper is None else keeper
         states = self.moving[0].states if self.moving else 1
@@ -49,10 +54,28 @@ class Task:
         return part, v.take(self.sample)
 
 
-def _do(task: Task) -> tuple[Part, NDArray[np.complex128]]:
-    """Do a task in a worker: with one thread, for there are other workers."""
-    with limited(1):
-        return task.do()
+@dataclass(frozen=True)
+class Bundle:
+    """Blocks of states that travel together, for whoever takes them."""
+
+    tasks: list[Task]
+
+    def __call__(self) -> list[_Kept]:
+        """Solve the blocks one after the other."""
+        return [task.do() for task in self.tasks]
+
+
+@dataclass
+class Packed:
+    """A pandapower net as it was, on its way to a worker: the net here goes on changing."""
+
+    rows: int
+    content: bytes
+
+    def solve(self, moving: list[Moving], x: NDArray[np.float64], v: Lanes) -> NDArray[np.bool_]:
+        """Solve a block of states by ``runpp`` on a copy of the net."""
+        solver: Reference = pickle.loads(self.content)
+        return solver.solve(moving, x, v)
 
 
 def march(
@@ -93,7 +116,7 @@ def march(
         part = [m.cut(here) if cut else m.window(here) for m in moving]
         return Task(solver, part, plan, out, sample[(sample >= k) & (sample < stop)] - k)
 
-    def take(k: int, stop: int, result: tuple[Part, NDArray[np.complex128]]) -> None:
+    def take(k: int, stop: int, result: _Kept) -> None:
         part, v = result
         for state, voltages in zip(sample[(sample >= k) & (sample < stop)], v.T, strict=True):
             if np.isfinite(voltages).all():
@@ -111,13 +134,18 @@ def march(
             v.blank(solver.solve(few, side_by_side(few, slice(0, picked.size)), v))
             take(first, stop, (part, v.take(np.arange(picked.size))))
     blocks = [
-        (k, min(k + block_states(solver.rows), stop), solver)
+        (k, min(k + _states(solver), stop), solver)
         for first, stop, solver in segments
         if not foldable(solver, plan)
-        for k in range(first, stop, block_states(solver.rows))
+        for k in range(first, stop, _states(solver))
     ]
     if executor is not None:
-        remarks += _spread(executor, blocks, task, take)
+        bundles = _bundles(_packed(blocks), moving, plan)
+        work = (Bundle([task(*block, cut=True) for block in bundle]) for bundle in bundles)
+        with closing(spread(executor, work, remarks, "parts")) as done:
+            for bundle, results in zip(bundles, done, strict=True):
+                for (k, stop, _), result in zip(bundle, results, strict=True):
+                    take(k, stop, result)
         return found, remarks
     keeper = Keeper(plan, out)
     # New memory costs more than the solution: it is taken once.
@@ -129,40 +157,30 @@ def march(
     return found, remarks
 
 
-def _spread(
-    executor: Executor,
-    blocks: list[tuple[int, int, Solver]],
-    task: Callable[..., Task],
-    take: Callable[[int, int, tuple[Part, NDArray[np.complex128]]], None],
-) -> list[str]:
-    """Let an executor work on the blocks; return what has to be said."""
-    workers = max(1, _workers(executor))
-    waiting: deque[tuple[int, int, Solver, Future[Any] | None]] = deque()
-    alive = True
-    todo = iter(blocks)
-    while True:
-        while len(waiting) < _AHEAD * workers and (block := next(todo, None)) is not None:
-            future = None
-            if alive:
-                try:
-                    future = executor.submit(_do, task(*block, cut=True))
-                except BrokenExecutor:
-                    alive = False
-            waiting.append((*block, future))
-        if not waiting:
-            break
-        k, stop, solver, future = waiting.popleft()
-        try:
-            result = future.result() if future is not None else None
-        except BrokenExecutor:
-            alive, result = False, None
-        take(k, stop, result if result is not None else task(k, stop, solver, cut=False).do())
-    return [] if alive else ["The executor lost its workers: the blocks then open were solved in this process."]
+def _states(solver: Solver) -> int:
+    """Return how many states of an engine make a block."""
+    return _BY_RUNPP if isinstance(solver, Reference) else block_states(solver.rows)
 
 
-def _workers(executor: Executor) -> int:
-    """Return how many workers an executor has, as far as it tells."""
-    client = getattr(executor, "_client", None)  # dask.distributed's executor
-    if client is not None:
-        return max(1, len(client.scheduler_info()["workers"]))
-    return int(getattr(executor, "_max_workers", 1) or 1)
+def _packed(blocks: list[_Block]) -> list[_Block]:
+    """Replace pandapower nets by copies that can travel."""
+    copies: dict[int, Solver] = {
+        id(solver): Packed(solver.rows, pack(solver)) for _, _, solver in blocks if isinstance(solver, Reference)
+    }
+    return [(k, stop, copies.get(id(solver), solver)) for k, stop, solver in blocks]
+
+
+def _bundles(blocks: list[_Block], moving: list[Moving], plan: Plan) -> list[list[_Block]]:
+    """Put neighbouring blocks together that are worth a journey."""
+    across = sum(m.rows.size for m in moving) + (plan.low.size if plan.names is None or plan.quantiles else 0)
+    bundles: list[list[_Block]] = []
+    room = 0.0
+    for block in blocks:
+        k, stop, solver = block
+        size = (stop - k) / min(_TOGETHER_BYTES / (8 * max(across, 1)), _TOGETHER_BLOCKS * block_states(solver.rows))
+        if not bundles or isinstance(solver, Packed) or room + size > 1.0:
+            bundles.append([])
+            room = 0.0
+        bundles[-1].append(block)
+        room += size
+    return bundles

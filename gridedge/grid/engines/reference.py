@@ -50,7 +50,11 @@ class Reference:
         self._recyclable, self._fresh = not dclines, self.fresh
 
     def solve(self, moving: list[Moving], x: NDArray[np.float64], v: Lanes) -> NDArray[np.bool_]:
-        """Solve a block of states; see :meth:`gridedge.grid.engines.batch.Batch.solve`."""
+        """Solve a block of states; see :meth:`gridedge.grid.engines.batch.Batch.solve`.
+
+        A block starts from scratch, so that its bits do not depend on what was solved before it.
+        """
+        self._fresh = True
         # Close states next to each other need fewer iterations.
         order = np.argsort(total_mw(moving, x), kind="stable")
         found, solved = self.each(moving, x, order)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +16,9 @@ from gridedge.grid.engines import reference
 from gridedge.grid.engines.lowrank import Linear, chord, linearise, newton, prepare
 from gridedge.grid.engines.model import Complex, Float, Model, injection
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.outages import BRANCHES, NO_REFERENCE, Case, Change, Wiring
-from gridedge.grid.results import readout
+from gridedge.grid.engines.outages import BRANCHES, NO_REFERENCE, Case, Change, Rows, Wiring
+from gridedge.grid.engines.spread import spread
+from gridedge.grid.results import Readout, readout
 
 _BLOCK = 64
 _TOGETHER = 8  # states that share one factorisation; each starts from its own state without outage
@@ -126,6 +129,119 @@ def write_state(net: Any, moving: list[Moving], state: int) -> None:
         net[m.table][m.column] = values
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How the voltages of some outages become results.
+
+    Parameters
+    ----------
+    readout : Readout
+        Of the net without outage.
+    which : ndarray
+        Which outages; -1 is none.
+    changes : list of Change
+        What they change; empty without outage.
+    out : list of list of int
+        Places of the branches that are out, per outage.
+    terminals : ndarray, shape (branch, 3)
+        Rows of the ends of every branch; -1 where it has no such end.
+    """
+
+    readout: Readout
+    which: NDArray[np.intp]
+    changes: list[Change]
+    out: list[list[int]]
+    terminals: Rows
+
+    def read(self, state: int, v: Complex, how: NDArray[np.int8]) -> Solved:
+        """Return the results of one state, of voltages (row, outage)."""
+        v[:, how == UNSOLVED] = np.nan
+        for a, change in enumerate(self.changes):
+            v[change.dark, a] = np.nan
+        vm, va = self.readout.voltages(v)
+        loading, _ = self.readout.branches(v)
+        for a, change in enumerate(self.changes):
+            if how[a] == UNSOLVED:
+                loading[a] = np.nan
+                continue
+            loading[a, self.out[a]] = 0.0
+            if change.dark.size:
+                loading[a, np.isin(self.terminals, change.dark).any(axis=1)] = np.nan
+        if not self.changes and how[0] == UNSOLVED:
+            loading[:] = np.nan
+        return Solved(state, self.which, vm, va, loading, how)
+
+
+@dataclass(frozen=True)
+class Outages:
+    """Some outages of some states, for whoever takes them; it holds no pandapower net.
+
+    Parameters
+    ----------
+    model : Model
+        The net without outage.
+    linear : Linear, optional
+        The same, linearised in the middle of the states; None where it is singular.
+    changes : list of Change
+        What the outages change.
+    reading : Reading
+        How their voltages become results.
+    bases : dict of ndarray
+        By state, the voltages without outage. [pu]
+    injected : dict of ndarray
+        By state, the injections without outage. [pu]
+    less : dict of list of (int, int, complex)
+        By state: outage, row, and what is injected no more. [pu]
+    """
+
+    model: Model
+    linear: Linear | None
+    changes: list[Change]
+    reading: Reading
+    bases: dict[int, Complex]
+    injected: dict[int, Complex]
+    less: dict[int, list[tuple[int, int, complex]]]
+
+    def __call__(self) -> list[Solved]:
+        """Solve them; what is left ``UNSOLVED`` is for ``runpp``."""
+        linear, changes = self.linear, self.changes
+        shown = np.array([not change.reason for change in changes])
+        usable = [change for change in changes if not change.reason]
+        prepared = prepare(linear, usable) if linear is not None else None
+        found = []
+        for state, base in self.bases.items():
+            v = np.full((base.size, len(changes)), np.nan, dtype=complex)
+            how = np.full(len(changes), UNSOLVED, dtype=np.int8)
+            s = np.repeat(self.injected[state][:, None], len(changes), axis=1)
+            for a, row, power in self.less[state]:
+                s[row, a] -= power
+            if prepared is not None:
+                v[:, shown], converged = chord(linear, prepared, base, s[:, shown])  # type: ignore[arg-type]
+                how[np.flatnonzero(shown)[converged]] = LOW_RANK
+            for a in np.flatnonzero(shown & (how == UNSOLVED)).tolist():
+                exact = newton(self.model, base, s[:, a], changes[a])
+                if exact is not None:
+                    v[:, a], how[a] = exact, NEWTON
+            for a in np.flatnonzero(how != UNSOLVED).tolist():
+                if _far(v[:, a], base, changes[a]):
+                    how[a] = UNSOLVED
+            found.append(self.reading.read(state, v, how))
+        return found
+
+
+def _far(v: Complex, base: Complex, change: Change) -> bool:
+    """Say whether this may be the lower root: far from the state without outage, or no number."""
+    away = np.abs(np.abs(v) - np.abs(base))
+    away[change.dark] = 0.0
+    return not bool((away <= reference.FAR_PU).all())
+
+
+def told(found: deque[Solved]) -> Iterator[Solved]:
+    """Hand on what has been found so far."""
+    while found:
+        yield found.popleft()
+
+
 class Security:
     """The outages of a net, ready for any state of it.
 
@@ -158,20 +274,63 @@ class Security:
         for (table, index), rows in wiring.terminals.items():
             self.terminals[place[f"{table}:{index}"], : len(rows)] = rows
 
-    def solve(self, count: int) -> Iterator[Solved]:
-        """Solve all outages of all states, block by block; each state without outage comes first."""
+    def solve(self, count: int, executor: Executor | None = None, remarks: list[str] | None = None) -> Iterator[Solved]:
+        """Solve all outages of all states, block by block; each state without outage comes before its outages.
+
+        Parameters
+        ----------
+        count : int
+            Number of states.
+        executor : Executor, optional
+            Who works on the blocks of outages; this thread without.
+        remarks : list of str, optional
+            What has to be said of the executor is appended.
+        """
+        bases: deque[Solved] = deque()  # found when their outages are handed out, told before these are back
+        tasks = self._tasks(count, bases)
+        if executor is None:
+            results: Iterable[list[Solved]] = (task() for task in tasks)
+        else:
+            results = spread(executor, tasks, [] if remarks is None else remarks)
+        for block in results:
+            yield from told(bases)
+            for solved in block:
+                for a in np.flatnonzero(solved.how == UNSOLVED).tolist():
+                    if self.changes[solved.cases[a]].reason != NO_REFERENCE:
+                        self._last_resort(solved, a)
+                yield solved
+        yield from told(bases)
+
+    def _tasks(self, count: int, found: deque[Solved]) -> Iterator[Outages]:
+        """Solve the states without outage, and say what there is to do with them."""
         for first in range(0, count, _TOGETHER):
-            states = np.arange(first, min(first + _TOGETHER, count), dtype=np.intp)
             bases: dict[int, Complex] = {}
-            for state in states:
-                base, how = self._base(int(state))
-                yield self._read(int(state), np.array([-1]), base[:, None], np.array([how], dtype=np.int8), [])
+            for state in range(first, min(first + _TOGETHER, count)):
+                base, how = self._base(state)
+                none = np.array([-1])
+                found.append(self._reading(none, []).read(state, base[:, None], np.array([how], dtype=np.int8)))
                 if how != UNSOLVED:
-                    bases[int(state)] = base
-            linear = self._linear(list(bases.values())) if bases else None
+                    bases[state] = base
+            if not bases:
+                continue
+            linear = self._linear(list(bases.values()))
+            injected = {state: self.injections(state) for state in bases}
             for start in range(0, len(self.cases), _BLOCK):
                 which = np.arange(start, min(start + _BLOCK, len(self.cases)), dtype=np.intp)
-                yield from self._block(linear, which, bases)
+                changes = [self.changes[k] for k in which]
+                less = {
+                    state: [
+                        (a, row, self._power(table, position, state))
+                        for a, change in enumerate(changes)
+                        for table, position, row in change.lost
+                    ]
+                    for state in bases
+                }
+                yield Outages(self.model, linear, changes, self._reading(which, changes), bases, injected, less)
+
+    def _reading(self, which: NDArray[np.intp], changes: list[Change]) -> Reading:
+        out = [self.out[k] for k in which] if changes else []
+        return Reading(self.model.readout, which, changes, out, self.terminals)
 
     def injections(self, state: int) -> Complex:
         """Return the injections (row,) of a state without outage, in pu."""
@@ -194,38 +353,6 @@ class Security:
         ahead = np.mean([np.angle(v / bases[0]) for v in bases], axis=0)
         return linearise(self.model, vm * np.exp(1j * (np.angle(bases[0]) + ahead)))
 
-    def _block(self, linear: Linear | None, which: NDArray[np.intp], bases: dict[int, Complex]) -> Iterator[Solved]:
-        shown = np.array([not self.changes[k].reason for k in which])
-        prepared = prepare(linear, [self.changes[k] for k in which[shown]]) if linear is not None else None
-        for state, base in bases.items():
-            v = np.full((base.size, which.size), np.nan, dtype=complex)
-            how = np.full(which.size, UNSOLVED, dtype=np.int8)
-            s = np.repeat(self.injections(state)[:, None], which.size, axis=1)
-            for a, k in enumerate(which):
-                for table, position, row in self.changes[k].lost:
-                    s[row, a] -= self._power(table, position, state)
-            if prepared is not None:
-                v[:, shown], converged = chord(linear, prepared, base, s[:, shown])  # type: ignore[arg-type]
-                how[np.flatnonzero(shown)[converged]] = LOW_RANK
-            for a in np.flatnonzero(shown & (how == UNSOLVED)).tolist():
-                exact = newton(self.model, base, s[:, a], self.changes[which[a]])
-                if exact is not None:
-                    v[:, a], how[a] = exact, NEWTON
-            for a in np.flatnonzero(how != UNSOLVED).tolist():
-                if self._far(v[:, a], base, self.changes[which[a]]):
-                    how[a] = UNSOLVED
-            solved = self._read(state, which, v, how, [self.changes[k] for k in which])
-            for a in np.flatnonzero(how == UNSOLVED).tolist():
-                if self.changes[which[a]].reason != NO_REFERENCE:
-                    self._last_resort(solved, a)
-            yield solved
-
-    def _far(self, v: Complex, base: Complex, change: Change) -> bool:
-        """Say whether this may be the lower root: far from the state without outage, or no number."""
-        away = np.abs(np.abs(v) - np.abs(base))
-        away[change.dark] = 0.0
-        return not bool((away <= reference.FAR_PU).all())
-
     def _last_resort(self, solved: Solved, a: int) -> None:
         (one,) = by_runpp(self.net, self.moving, [self.cases[solved.cases[a]]], np.array([solved.state]))
         for name in ("vm_pu", "va_degree", "loading_percent", "how"):
@@ -240,25 +367,6 @@ class Security:
                 value = float(m.at_each(np.array([state]))[0, here[0]]) * scaling
                 total = complex(value, total.imag) if m.column == "p_mw" else complex(total.real, value)
         return complex(total)
-
-    def _read(
-        self, state: int, which: NDArray[np.intp], v: Complex, how: NDArray[np.int8], changes: list[Change]
-    ) -> Solved:
-        v[:, how == UNSOLVED] = np.nan
-        for a, change in enumerate(changes):
-            v[change.dark, a] = np.nan
-        vm, va = self.model.readout.voltages(v)
-        loading, _ = self.model.readout.branches(v)
-        for a, change in enumerate(changes):
-            if how[a] == UNSOLVED:
-                loading[a] = np.nan
-                continue
-            loading[a, self.out[which[a]]] = 0.0
-            if change.dark.size:
-                loading[a, np.isin(self.terminals, change.dark).any(axis=1)] = np.nan
-        if not changes and how[0] == UNSOLVED:
-            loading[:] = np.nan
-        return Solved(state, which, vm, va, loading, how)
 
 
 def _drawn_q_pu(net: Any, model: Model) -> Float:

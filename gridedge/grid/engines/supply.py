@@ -43,7 +43,7 @@ from gridedge.grid.engines.dispatch import Case, Work, case_of, of_unit, shares,
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.newton import determinant_sign
 from gridedge.grid.engines.reference import FAR_PU
-from gridedge.grid.engines.threads import spread
+from gridedge.grid.engines.threads import on_threads
 from gridedge.grid.engines.units import Units
 
 Flow = Callable[[Model, Complex], tuple[Complex, NDArray[np.bool_]]]
@@ -222,7 +222,7 @@ def _chord(
     va, change, y = work.va[states], work.change[states], case.model.y
     share = (case.at @ shares(case, work, states)[0].T).T.copy()
     iterations = np.zeros(states.size, dtype=np.int64)
-    spread(
+    on_threads(
         solve_bordered, states.size, y.indptr, y.indices, y.data.real.copy(), y.data.imag.copy(), common.factors,
         common.angle_row, common.magnitude_row, common.held_row, common.ref_row, common.island, common.c.indptr,
         common.c.indices,

@@ -22,7 +22,7 @@ from gridedge.grid.engines.inputs import Inputs
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.solver import Solver
-from gridedge.grid.engines.threads import spread
+from gridedge.grid.engines.threads import on_threads
 
 _MOST_COLUMNS = 24  # columns that may move freely: beyond, no polynomial of them pays
 _MOST_NODES = 4096  # exact solutions that a surface may cost
@@ -78,7 +78,10 @@ class Axes:
 
     def coordinates(self, x: Float) -> Float:
         """Return the coordinates (state, axis) of values (state, column)."""
-        return np.asarray((x - self.middle) @ self.direction)
+        z = np.zeros((x.shape[0], self.direction.shape[1]))
+        for column, middle in enumerate(self.middle):  # the bits of a BLAS product depend on its threads
+            z += (x[:, column] - middle)[:, None] * self.direction[column]
+        return z
 
     def values(self, z: Float) -> Float:
         """Return the values (state, column) at coordinates."""
@@ -155,7 +158,9 @@ class Surface:
         slope = np.ascontiguousarray(axes.direction / half)
         offset = -(axes.middle @ axes.direction + (leaf.high + leaf.low) / 2) / half
         tiles = -(-free.shape[0] // TILE)
-        spread(evaluate, tiles, free, free.shape[0], self.rows, slope, offset, leaf.degree, *self._parts[k], v.re, v.im)
+        on_threads(
+            evaluate, tiles, free, free.shape[0], self.rows, slope, offset, leaf.degree, *self._parts[k], v.re, v.im
+        )
 
 
 def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, *, must: bool) -> Plan | str:

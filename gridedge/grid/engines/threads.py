@@ -35,7 +35,7 @@ def limited(count: int) -> Iterator[None]:
         _local.count = before
 
 
-def spread(loop: Callable[..., None], tiles: int, *arguments: Any) -> None:
+def on_threads(loop: Callable[..., None], tiles: int, *arguments: Any) -> None:
     """Call a compiled loop over stretches of tiles, ``loop((first, stop), *arguments)``, on all threads.
 
     Compiled loops let the interpreter go while they run.
