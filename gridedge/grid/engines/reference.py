@@ -42,8 +42,9 @@ class Reference:
     def __post_init__(self) -> None:
         self.base = np.abs(self.net._ppc["internal"]["V"])
         self.rows = self.base.size
-        # pandapower takes the generators that stand for a DC line away after each run: nothing is left to recycle.
-        dclines = "dcline" in self.net and len(self.net.dcline) and self.net.dcline.in_service.any()
+        # pandapower takes the generators that stand for a DC line, in service or not, away after each run: nothing
+        # is left to recycle.
+        dclines = "dcline" in self.net and len(self.net.dcline)
         self._recyclable, self._fresh = not dclines, True
 
     def solve(self, moving: list[Moving], x: NDArray[np.float64], v: Lanes) -> NDArray[np.bool_]:
