@@ -23,7 +23,7 @@ from gridedge.errors import InputError
 from gridedge.grid.feeders import load_feeder
 
 pytest.importorskip("pandapower")
-from pandapower import networks as nw  # noqa: E402
+from pandapower import networks as nw
 
 OTHERS = {
     "cigre_lv": nw.create_cigre_network_lv,
