@@ -14,6 +14,7 @@ from gridedge.grid.keep import QUANTITIES, Part, Plan
 from gridedge.grid.results import Readout
 
 Float = NDArray[np.float64]
+EXTRA = {"p_unit_mw": "unit", "q_unit_mvar": "unit_bus", "at_limit": "unit_bus"}
 
 
 class Whole:
@@ -21,16 +22,22 @@ class Whole:
 
     def __init__(self, out: Readout, states: int):
         sizes = {"bus": out.bus_index.size, "branch": len(out.labels)}
+        self.states, self.extra = states, dict[str, Float]()
         self.values = {name: np.empty((states, sizes[dim])) for name, dim in QUANTITIES}
 
     def add(self, first: int, part: Part) -> None:
         """Take the part that begins with a state."""
         for name, block in part.series.items():
             self.values[name][first : first + block.shape[0]] = block
+        for name, block in part.extra.items():
+            if name not in self.extra:
+                self.extra[name] = np.full((self.states, block.shape[1]), np.nan)
+            self.extra[name][first : first + block.shape[0]] = block
 
     def variables(self) -> dict[str, Any]:
         """Return the variables of the result."""
-        return {name: (("time", dim), self.values[name]) for name, dim in QUANTITIES}
+        more = {name: (("time", EXTRA[name]), values) for name, values in self.extra.items()}
+        return {name: (("time", dim), self.values[name]) for name, dim in QUANTITIES} | more
 
 
 class OnDisk:

@@ -37,7 +37,7 @@ def private_copy(net: Any) -> tuple[Any, list[str]]:
     options = own.get("user_pf_options") or {}
     forget = "Call pandapower.set_user_pf_options(net, overwrite=True)"
     if options.get("enforce_q_lims"):
-        cure = f"{forget} and check generators' limits apart."
+        cure = f"{forget}, and gridedge.solve(..., enforce_q_lims=True)."
         raise bad("the net asks for reactive limits to be enforced", "enforce_q_lims=True", cure)
     if options.get("tdpf"):  # the readout holds the admittances of one temperature
         cure = f"{forget}; consider_line_temperature=True takes one temperature for all steps."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from gridedge.errors import bad, nearest
 from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.threads import spread
 from gridedge.grid.results import Readout
 
 Float = NDArray[np.float64]
@@ -90,6 +92,10 @@ class Part:
         Counts from which quantiles are read.
     at : ndarray, shape (state, bus), optional
         Voltages of chosen buses. [pu]
+    extra : dict of ndarray
+        What else the engine found, (state, ...).
+    said : Counter
+        Why states are not solved, as far as the engine tells.
     """
 
     solved: NDArray[np.bool_]
@@ -100,6 +106,8 @@ class Part:
     beyond: Float = field(default_factory=lambda: np.empty(0))
     bins: Any = None
     at: Float | None = None
+    extra: dict[str, Float] = field(default_factory=dict)
+    said: Counter[str] = field(default_factory=Counter)
 
 
 class Keeper:
@@ -119,7 +127,18 @@ class Keeper:
         from gridedge.grid.engines.outputs import keep_reduced
 
         parts = np.empty((4, -(-solved.size // _TILE), self.plan.low.size))
-        keep_reduced(v.re, v.im, solved.size, v.rows, *self.flat, self.plan.low, self.plan.high, *parts)
+        spread(
+            keep_reduced,
+            parts.shape[1],
+            v.re,
+            v.im,
+            solved.size,
+            v.rows,
+            *self.flat,
+            self.plan.low,
+            self.plan.high,
+            *parts,
+        )
         found.lowest, found.highest = parts[0].min(axis=0), parts[1].max(axis=0)
         found.total, found.beyond = parts[2].sum(axis=0), parts[3].sum(axis=0)
         if self.plan.at.size:
@@ -143,7 +162,7 @@ class Keeper:
             if name not in self._room or self._room[name].shape[0] < states:
                 self._room[name] = np.empty((states, sizes[dim]))
         parts = {name: self._room[name][:states] for name, _ in QUANTITIES}
-        keep_series(v.re, v.im, states, v.rows, *self.flat, *parts.values())
+        spread(keep_series, -(-states // _TILE), v.re, v.im, states, v.rows, *self.flat, *parts.values())
         if self.out.dead.size:
             parts["loading_percent"][:, self.out.dead] = np.nan
         return parts

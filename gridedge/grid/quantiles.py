@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from gridedge.grid.engines.simd import compiled
+from gridedge.grid.engines.compiled import compiled
+from gridedge.grid.engines.threads import spread
 
 BINS = 2048
 _GROUP = 64  # quantities that one thread counts together: they lie side by side
@@ -47,13 +47,17 @@ class Bins:
         first = 0
         for values in parts:
             here = slice(first, first + values.shape[1])
-            _count(values, bins.exponent[here], bins.first[here], bins.count[here])
+            spread(
+                _count, -(-values.shape[1] // _GROUP), values, bins.exponent[here], bins.first[here], bins.count[here]
+            )
             first = here.stop
         return bins
 
     def merge(self, other: Bins) -> None:
         """Take in other counts."""
-        _merge(self.exponent, self.first, self.count, other.exponent, other.first, other.count)
+        spread(
+            _merge, self.exponent.size, self.exponent, self.first, self.count, other.exponent, other.first, other.count
+        )
 
     def quantile(self, q: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the quantile of every quantity, and the largest error it may have: half a bin.
@@ -87,10 +91,10 @@ def _move(count, first, old, new_first, new):
     count[:] = moved
 
 
-@compiled(parallel=True)
-def _count(values, exponent, first, count):
+@compiled
+def _count(groups, values, exponent, first, count):
     states, size = values.shape
-    for group in numba.prange((size + _GROUP - 1) // _GROUP):
+    for group in range(*groups):
         begin, end = group * _GROUP, min(size, (group + 1) * _GROUP)
         low, high, scale = np.full(_GROUP, np.inf), np.full(_GROUP, -np.inf), np.zeros(_GROUP)
         for t in range(states):
@@ -110,9 +114,9 @@ def _count(values, exponent, first, count):
                     count[k, np.int64(np.floor(x * scale[k - begin])) - first[k]] += 1
 
 
-@compiled(parallel=True)
-def _merge(exponent, first, count, other_exponent, other_first, other_count):
-    for k in numba.prange(exponent.size):
+@compiled
+def _merge(span, exponent, first, count, other_exponent, other_first, other_count):
+    for k in range(*span):
         if not other_count[k].any():
             continue
         if not count[k].any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -16,7 +17,7 @@ from gridedge.errors import RunError, bad, nearest
 from gridedge.grid.emf import Behind, at_mean, behind_impedance
 from gridedge.grid.emf_data import Given
 from gridedge.grid.engines import reference
-from gridedge.grid.engines.choose import Engine, check_name, choose, held_out, judge
+from gridedge.grid.engines.choose import Engine, Supply, check_name, choose, held_out, judge
 from gridedge.grid.engines.march import march
 from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.feeders import find_bus
@@ -42,6 +43,8 @@ def solve(
     limits: Limits | Mapping[str, Any] | None = None,
     at: Sequence[int | str] | None = None,
     sources: Literal["held", "emf"] | Mapping[str, Given] = "held",
+    supply: Literal["slack", "headroom"] = "slack",
+    enforce_q_lims: bool = False,
     store: str | Path | None = None,
     executor: Executor | None = None,
     on_progress: Callable[[int], None] | None = None,
@@ -79,6 +82,14 @@ def solve(
         constant EMF behind its impedance, set at the mean of all steps, as within a second after a change; what the
         net does not say is assumed and stated in ``attrs["remarks"]``.  A dict sets it: ``s_sc_mva``, ``rx``,
         ``xd_transient_pu``, as in :func:`gridedge.grid.emf.behind_impedance`.
+    supply : {"slack", "headroom"}
+        Who delivers a change of load and of losses against the net as it stands: the reference alone, or every unit
+        with limits in proportion to what it has left (``max_p_mw`` less ``p_mw``; for a fall ``p_mw`` less
+        ``min_p_mw``), within them.  A step that asks for more than there is, is not converged.
+    enforce_q_lims : bool
+        Whether generators keep ``min_q_mvar`` and ``max_q_mvar``: their bus then leaves its set-point, and returns to
+        it when it can.  With either, the series has ``p_unit_mw(time, unit)``, ``q_unit_mvar(time, unit_bus)`` and
+        ``at_limit(time, unit_bus)`` (1 at the upper, -1 at the lower limit).
     store : str or path, optional
         Write the series of every step to a new Zarr store there, block by block, and return it lazily; needs
         the extra ``[zarr]``.
@@ -105,6 +116,8 @@ def solve(
     """
     check_name(engine)
     _check_sources(sources)
+    if supply not in {"slack", "headroom"}:
+        raise bad("unknown supply", str(supply), nearest(str(supply), ("slack", "headroom")))
     if not tol_vm_pu > 0:
         raise bad("tol_vm_pu must be positive", tol_vm_pu, "Give tol_vm_pu=1e-6.")
     names = check_names(reduce)
@@ -129,7 +142,7 @@ def solve(
     if sources != "held":
         at_mean(own, moving)
         behind = behind_impedance(own, **({} if sources == "emf" else dict(sources)))
-    flow = choose(own, moving, time.size, engine, tol_vm_pu)
+    flow = choose(own, moving, time.size, engine, tol_vm_pu, Supply(enforce_q_lims, supply == "headroom"))
     if rows is not None:
         _supplied(own, flow.out, rows)
     plan = _plan(own, flow.out, names, limits, at)
@@ -139,9 +152,11 @@ def solve(
     else:
         keep = Whole(flow.out, time.size) if store is None else OnDisk(flow.out, time.size, Path(store), time)
     converged = np.zeros(time.size, dtype=bool)
+    said: Counter[str] = Counter()
 
     def on_part(first: int, part: Part) -> None:
         converged[first : first + part.solved.size] = part.solved
+        said.update(part.said)
         keep.add(first, part)
         if on_progress is not None:
             on_progress(first + part.solved.size)
@@ -150,12 +165,13 @@ def solve(
     sample, lost = march(flow.segments, moving, plan, flow.out, judged, on_part, executor)
     if not converged.any():
         raise RunError(_no_step(injections, time.size))
-    ds = _dataset(keep, plan, flow.out, own, time, converged, injections)
+    ds = _dataset(keep, plan, flow.segments, flow.out, own, time, converged, injections)
     ds.attrs |= {"engine": flow.engine, "engine_detail": flow.detail, "engine_why": flow.why, "dt_s": dt_s}
     if behind.sources:
         ds = ds.drop_sel(bus=behind.added_buses, branch=behind.added_branches)
         ds.attrs["sources"] = "EMFs behind impedance"
     ds.attrs["remarks"] = remarks + idle + behind.remarks + lost + _void(moving, converged)
+    ds.attrs["remarks"] += [f"{count} steps are not solved: {reason}." for reason, count in said.items()]
     ds.attrs["error_vm_pu"] = judge(own, moving, sample, flow) if sample else 0.0
     return ds
 
@@ -223,6 +239,7 @@ def _time(injections: xr.Dataset | None, background: Background) -> tuple[NDArra
 def _dataset(
     keep: Whole | OnDisk | Reduced,
     plan: Plan,
+    segments: Any,
     out: Readout,
     net: Any,
     time: NDArray[np.float64],
@@ -242,6 +259,9 @@ def _dataset(
     )
     if "reduction" in ds.dims:
         ds = ds.assign_coords(reduction=[n for n in plan.names or () if n != "beyond"])
+    labels = getattr(segments[0][2], "coordinates", None)
+    if labels is not None and isinstance(keep, Whole):
+        ds = ds.assign_coords(labels())
     if plan.at.size:
         ds = ds.assign_coords(at=out.bus_index[plan.at])
     ds.attrs = {

@@ -43,8 +43,8 @@ def check_limits(result: xr.Dataset, limits: Limits, *, where: str, base: xr.Dat
     Parameters
     ----------
     result : Dataset
-        As :func:`gridedge.solve` returns it, not reduced; where ``rating_known(branch)`` is false, the loading is
-        not judged.
+        As :func:`gridedge.solve` returns it, or reduced to ``min`` and ``max`` at least; where
+        ``rating_known(branch)`` is false, the loading is not judged.
     limits : Limits
         What must hold.
     where : str
@@ -126,6 +126,8 @@ def _part(base: xr.Dataset | None, name: str) -> xr.DataArray | None:
 def _judge(series: xr.DataArray, base: xr.DataArray | None, wanted: _Wanted, where: str, source: str) -> Finding:
     # Turned so that more is always worse.
     sign = -1.0 if wanted.below else 1.0
+    if "reduction" in series.dims:
+        series = series.sel(reduction=["min" if wanted.below else "max"])
     values = sign * series.values
     limit = sign * wanted.limit
     if not np.isfinite(values).any():
@@ -162,7 +164,7 @@ def _judge(series: xr.DataArray, base: xr.DataArray | None, wanted: _Wanted, whe
         float(series.values[step, column]),
         wanted.limit,
         wanted.unit,
-        when_s=float(series["time"].values[step]),
+        when_s=float(series["time"].values[step]) if "time" in series.dims else None,
         where=f"{where}, {label}",
         note=note,
         source=source,

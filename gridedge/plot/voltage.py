@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from numpy.typing import NDArray
 
 from gridedge.errors import bad
+from gridedge.measure.voltage import voltage_at
 from gridedge.plot.style import DASHES, MUTED, PALETTE, blank, clock, draw, limit, width_of
 
 Band = tuple[float | None, float | None]
@@ -49,10 +49,10 @@ def season_figure(
     divisor, unit = clock(first["time"].values)
     for row, (_, bus) in enumerate(panels, start=1):
         if base is not None:
-            draw(figure, base["time"].values / divisor, _at(base, bus), "without the site", "pu",
+            draw(figure, base["time"].values / divisor, voltage_at(base, bus), "without the site", "pu",
                  row=row, colour=MUTED, width=1.2, held=True, legend=row == 1)  # fmt: skip
         for k, (label, data) in enumerate(seasons.items()):
-            draw(figure, data["time"].values / divisor, _at(data, bus), label, "pu", row=row, held=True,
+            draw(figure, data["time"].values / divisor, voltage_at(data, bus), label, "pu", row=row, held=True,
                  colour=PALETTE[k % len(PALETTE)], width=width_of(k), dash=DASHES[k % len(DASHES)],
                  legend=row == 1)  # fmt: skip
         for value in _near(seasons, bus, band_pu):
@@ -69,8 +69,8 @@ def window_figure(windows: Mapping[str, Mapping[str, xr.Dataset]]) -> go.Figure:
     Parameters
     ----------
     windows : mapping of str to mapping of str to xarray.Dataset
-        By title of the window, then by strategy label: ``vm_pu(time, bus)`` [pu], coordinate ``time`` [s],
-        attribute ``site_bus``.
+        By title of the window, then by strategy label: ``vm_pu(time, bus)`` or ``vm_at_pu(time, at)`` [pu],
+        coordinate ``time`` [s], attribute ``site_bus``.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def window_figure(windows: Mapping[str, Mapping[str, xr.Dataset]]) -> go.Figure:
     for row, strategies in enumerate(windows.values(), start=1):
         for k, (label, data) in enumerate(strategies.items()):
             start_s = float(data["time"].values[0])
-            vm_pu = _at(data, int(data.attrs["site_bus"]))
+            vm_pu = voltage_at(data, int(data.attrs["site_bus"]))
             draw(figure, data["time"].values - start_s, vm_pu, label, "pu", row=row, held=True,
                  colour=PALETTE[k % len(PALETTE)], width=width_of(k), legend=label not in listed)  # fmt: skip
             listed.add(label)
@@ -101,11 +101,6 @@ def _first(seasons: Mapping[str, xr.Dataset]) -> xr.Dataset:
     for data in seasons.values():
         return data
     raise bad("there is no season to draw", "0 strategies", "Give at least one strategy with its power flow.")
-
-
-def _at(data: xr.Dataset, bus: int) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = data["vm_pu"].sel(bus=bus).values
-    return values
 
 
 def _name(data: xr.Dataset, bus: int) -> str:
@@ -138,6 +133,6 @@ def _near(seasons: Mapping[str, xr.Dataset], bus: int, band_pu: Band | None) -> 
     if low is None or high is None:
         return [value for value in (low, high) if value is not None]
     middle = (low + high) / 2
-    seen = np.concatenate([_at(data, bus) for data in seasons.values()])
+    seen = np.concatenate([voltage_at(data, bus) for data in seasons.values()])
     near_low, near_high = bool((seen < middle).any()), bool((seen > middle).any())
     return [value for value, near in ((low, near_low), (high, near_high)) if near] or [low]

@@ -17,9 +17,15 @@ from gridedge.study.campus import Campus
 from gridedge.study.model import StudySpec
 
 _VERSIONS = ("gridedge", "pandapower", "numpy", "scipy", "pandas", "xarray")
+_ENGINE = ("engine", "engine_detail", "engine_why")
 _LOWER_BOUND = (
     "Sources are held at their set-point on the waveform's clock, so the voltage swings of the windows are a lower "
     "bound; each sample of a window is a quasi-steady power flow."
+)
+_EMF = (
+    "On the waveform's clock sources are constant EMFs behind their impedance, set at the site's mean power: right for "
+    "changes within about a second; rotors, exciters and tap changers that act later are not in it. Each sample of a "
+    "window is a quasi-steady power flow, approximate above some 10 Hz."
 )
 _SEASON = (
     "Over the season the site stands at the highest power of its measured stretch for voltages and loadings, and at "
@@ -38,7 +44,8 @@ def notes(
         for label, wave in campus.strategies.items()
         if "storage_inverter_mva" in wave.attrs
     ]
-    return [*remarks, *_generators(spec, net, shape), *inverters, _LOWER_BOUND, _SEASON]
+    clock = _EMF if spec.waveform.sources == "emf" else _LOWER_BOUND
+    return [*remarks, *_generators(spec, net, shape), *inverters, clock, _SEASON]
 
 
 def _generators(spec: StudySpec, net: Any, shape: np.ndarray) -> list[str]:
@@ -108,7 +115,7 @@ def assumptions(spec: StudySpec) -> list[Assumption]:
 
 def manifest(spec: StudySpec, feeder: Any, flows: Mapping[tuple[str, str], xr.Dataset], began: float) -> dict[str, Any]:
     """Return versions, seed, hashes, engine, measured error and time taken."""
-    first = next(iter(flows.values()))
+    ran = {name: list(dict.fromkeys(ds.attrs[name] for ds in flows.values())) for name in _ENGINE}
     return {
         "study": spec.title,
         "spec_sha256": spec.hash(),
@@ -116,17 +123,21 @@ def manifest(spec: StudySpec, feeder: Any, flows: Mapping[tuple[str, str], xr.Da
         "spec": spec.to_dict(),
         "feeder": {"name": feeder.name, "source": feeder.source, "licence": feeder.licence, "cite": feeder.cite},
         "trace": spec.load.trace if isinstance(spec.load, MeasuredProfile) else None,
-        "engine": first.attrs["engine"],
-        "engine_detail": first.attrs["engine_detail"],
-        "engine_why": first.attrs["engine_why"],
+        **{name: ", ".join(found) if name == "engine" else found for name, found in ran.items()},
+        "engines": {_part(key): ds.attrs["engine"] for key, ds in flows.items()},
         "error_vm_pu": max(ds.attrs["error_vm_pu"] for ds in flows.values()),
         "power_flows": int(sum(ds.sizes["time"] for ds in flows.values())),
         "power_flows_not_converged": int(sum(int((~ds["converged"].values).sum()) for ds in flows.values())),
+        "sources": {"season": "held at their set-point", "windows": spec.waveform.for_solve()},
         "reductions": {"season": "max of the measured stretch, held", "season_mean": "mean of it, held"},
         "versions": {"python": platform.python_version(), **{n: _version(n) for n in _VERSIONS}},
         "platform": platform.platform(),
         "time_taken_s": round(time.perf_counter() - began, 2),
     }
+
+
+def _part(key: tuple[str, str]) -> str:
+    return ", ".join(k.replace("_", " ") for k in key if k)
 
 
 def _version(name: str) -> str:

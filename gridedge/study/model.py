@@ -23,7 +23,7 @@ from gridedge.sites.mitigate import Step
 from gridedge.spec import Spec, build, quantity
 from gridedge.timebase import step_count
 
-_MOST_STEPS = {"measure_s": 5_000_000, "run_in_s": 5_000_000, "window_s": 200_000}  # what a laptop holds
+_MOST_STEPS = {"measure_s": 5_000_000, "run_in_s": 5_000_000, "window_s": 5_000_000}  # what a laptop holds
 
 
 class Size(Spec):
@@ -81,8 +81,30 @@ class Waveform(Spec):
     run_in_s: float = quantity(900.0, mark="assumed", source="several time constants of cooling and control", ge=0)
     """Time before the measured stretch in which cooling and storage settle. [s]"""
 
+    sources: Literal["emf", "held"] = quantity(
+        "emf", mark="chosen", source="a source held at its set-point hides the swing that is asked about"
+    )
+    """Whether grid and machines are constant EMFs behind their impedance, or hold their set-points."""
+    s_sc_mva: float | None = Field(None, gt=0)
+    """Short-circuit power of every external grid; without, the net's own, else by voltage level. [MVA]"""
+    rx: float | None = Field(None, ge=0)
+    """Its ratio of resistance to reactance; without, the net's own, else 0.1."""
+    xd_transient_pu: float | None = Field(None, gt=0)
+    """Transient reactance of every machine on its rating; without, the net's own, else 0.3. [pu]"""
+    tol_vm_pu: float = quantity(1e-6, mark="chosen", source="a hundredth of what flicker needs", gt=0)
+    """Error of the voltages that interpolation may make. [pu]"""
+
+    def for_solve(self) -> str | dict[str, float]:
+        """Return the sources as :func:`gridedge.solve` takes them."""
+        if self.sources == "held":
+            return "held"
+        given = {"s_sc_mva": self.s_sc_mva, "rx": self.rx, "xd_transient_pu": self.xd_transient_pu}
+        return {name: value for name, value in given.items() if value is not None}
+
     @model_validator(mode="after")
     def _fits(self) -> Waveform:
+        if self.sources == "held" and any(v is not None for v in (self.s_sc_mva, self.rx, self.xd_transient_pu)):
+            raise bad("data of sources that are held", "s_sc_mva, rx or xd_transient_pu", "Write sources: emf.")
         for name in ("measure_s", "window_s", "run_in_s"):
             length = getattr(self, name)
             steps = step_count(length, self.dt_s, name) if length else 0

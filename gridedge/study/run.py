@@ -23,7 +23,7 @@ from gridedge.study.campus import Campus, build_campus
 from gridedge.study.model import Study, StudySpec, load_study
 from gridedge.study.picture import picture
 from gridedge.study.result import Result
-from gridedge.study.tasks import FlowTask, feeder_of, solve_all
+from gridedge.study.tasks import FlowTask, Window, feeder_of, solve_all
 
 _PARTS = ("season", "season_mean", "window_peak", "window_lightest")
 
@@ -101,7 +101,7 @@ def _solve(
     with study.at("load"):
         campus = build_campus(spec, base, bus)
     season_s, shape = _season(spec)
-    tasks = _tasks(spec, where, campus, season_s, shape)
+    tasks = _tasks(spec, where, campus, season_s, shape, bus)
     flows = solve_all(tasks, executor, progress)
 
     data, findings, rows = {}, {}, {}
@@ -148,7 +148,9 @@ def _season(spec: StudySpec) -> tuple[np.ndarray, np.ndarray]:
     return shape.step_s * np.arange(steps), shape.factor(steps)
 
 
-def _tasks(spec: StudySpec, feeder: str, campus: Campus, season_s: np.ndarray, shape: np.ndarray) -> list[FlowTask]:
+def _tasks(
+    spec: StudySpec, feeder: str, campus: Campus, season_s: np.ndarray, shape: np.ndarray, bus: int
+) -> list[FlowTask]:
     step_s = spec.background.shape.step_s
     one = (feeder, spec.reference_bus, spec.background.generation)
     tasks = [FlowTask("", "without site", *one, None, shape, season_s, step_s)]
@@ -158,7 +160,8 @@ def _tasks(spec: StudySpec, feeder: str, campus: Campus, season_s: np.ndarray, s
         for part, hour in (("window_peak", int(np.argmax(shape))), ("window_lightest", int(np.argmin(shape)))):
             cut = _window(wave, campus.window_start_s, spec.waveform.window_s, spec.waveform.dt_s)
             start = cut["time"].values[:1]
-            tasks.append(FlowTask(label, part, *one, cut, shape[[hour]], start, spec.waveform.window_s))
+            fine = Window(bus, spec.waveform.for_solve(), spec.waveform.tol_vm_pu)
+            tasks.append(FlowTask(label, part, *one, cut, shape[[hour]], start, spec.waveform.window_s, fine))
     return tasks
 
 

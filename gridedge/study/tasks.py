@@ -15,6 +15,25 @@ from gridedge.errors import RunError
 
 
 @dataclass(frozen=True)
+class Window:
+    """How a stretch of the waveform is solved.
+
+    Parameters
+    ----------
+    bus : int
+        The site's bus, of which every step is kept.
+    sources : {"held"} or dict
+        As :func:`gridedge.solve` takes them.
+    tol_vm_pu : float
+        Error that interpolation may make. [pu]
+    """
+
+    bus: int
+    sources: Any
+    tol_vm_pu: float
+
+
+@dataclass(frozen=True)
 class FlowTask:
     """One call of ``solve``: which feeder, what the site draws, how the feeder's loads stand.
 
@@ -36,6 +55,8 @@ class FlowTask:
         Labels of the shape. [s]
     shape_step_s : float
         How long the last one holds. [s]
+    window : Window, optional
+        For the waveform's clock: reduced, but for the site's own bus.
     """
 
     strategy: str
@@ -47,6 +68,7 @@ class FlowTask:
     shape: np.ndarray
     shape_time_s: np.ndarray
     shape_step_s: float
+    window: Window | None = None
 
     @property
     def steps(self) -> int:
@@ -73,7 +95,13 @@ def solve_task(task: FlowTask) -> xr.Dataset:
     for ds in background.values():
         ds.attrs["dt_s"] = task.shape_step_s
     try:
-        return solve(net, task.site, background=background)
+        if task.window is None:
+            return solve(net, task.site, background=background)
+        w = task.window
+        return solve(
+            net, task.site, background=background, reduce=["min", "max", "mean"], at=[w.bus], sources=w.sources,
+            tol_vm_pu=w.tol_vm_pu,
+        )  # fmt: skip
     except RunError as error:
         raise RunError(f"{task.strategy}, {task.part.replace('_', ' ')}: {error}".lstrip(", ")) from error
 

@@ -21,6 +21,7 @@ from gridedge.grid.engines.inputs import Inputs
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.newton import exact, newton
+from gridedge.grid.engines.threads import spread
 
 _ERROR_PU = 1e-10  # what may be left when a state counts as solved
 _MOST = 40
@@ -108,10 +109,6 @@ class Batch:
         """Multiplications that one state costs, roughly."""
         return self._effort
 
-    def contracts(self, x: Float, v: Lanes) -> bool:
-        """Solve a block of states by the inner loops alone; return whether all of them contract."""
-        return bool(self._loop(x, v).all())
-
     def solve(self, moving: list[Moving], x: Float, v: Lanes) -> NDArray[np.bool_]:  # noqa: ARG002 (as all engines)
         """Solve a block of states.
 
@@ -129,7 +126,7 @@ class Batch:
         ndarray of bool, shape (state,)
             Which states are solved.
         """
-        solved = self._loop(x, v)
+        solved = self.contracting(x, v)
         if not solved.all():
             lost = np.flatnonzero(~solved)
             s = self.still[:, None] + self.p @ x[lost].T + 1j * (self.q @ x[lost].T)
@@ -137,12 +134,25 @@ class Batch:
             v.put(lost, found)
         return solved
 
-    def _loop(self, x: Float, v: Lanes) -> NDArray[np.bool_]:
-        from gridedge.grid.engines.lanes import chord, fixed_point
+    def contracting(self, x: Float, v: Lanes) -> NDArray[np.bool_]:
+        """Solve a block of states by the inner loops alone; return which of them contract."""
+        from gridedge.grid.engines.lanes import TILE, chord, fixed_point
 
         passes = np.zeros(x.shape[0], dtype=np.int64)
         loop = fixed_point if self._fixed else chord
-        loop(x, x.shape[0], self.rows, *self._arguments, v.re, v.im, _ERROR_PU, _MOST, passes)
+        spread(
+            loop,
+            -(-x.shape[0] // TILE),
+            x,
+            x.shape[0],
+            self.rows,
+            *self._arguments,
+            v.re,
+            v.im,
+            _ERROR_PU,
+            _MOST,
+            passes,
+        )
         return np.asarray(passes > 0)
 
 

@@ -13,7 +13,7 @@ from gridedge.grid.engines.inputs import inputs
 from gridedge.grid.engines.model import covers, extract
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.reference import Reference, total_mw
-from gridedge.grid.engines.solver import Solver, side_by_side
+from gridedge.grid.engines.solver import Saying, Solver, side_by_side
 from gridedge.grid.results import Readout, readout
 
 Engine = Literal["auto", "reference", "batch", "surface"]
@@ -53,7 +53,28 @@ def check_name(engine: str) -> None:
         raise bad("unknown engine", engine, nearest(engine, _ENGINES))
 
 
-def choose(net: Any, moving: list[Moving], states: int, engine: Engine, tol_vm_pu: float) -> Flow:
+@dataclass(frozen=True)
+class Supply:
+    """What the units of the net do.
+
+    Parameters
+    ----------
+    q_limits : bool
+        Whether they keep their reactive limits.
+    headroom : bool
+        Whether all share in a change of load, in proportion to what each has left, within its limits.
+    """
+
+    q_limits: bool = False
+    headroom: bool = False
+
+    def __bool__(self) -> bool:
+        return self.q_limits or self.headroom
+
+
+def choose(
+    net: Any, moving: list[Moving], states: int, engine: Engine, tol_vm_pu: float, supply: Supply = Supply()
+) -> Flow:
     """Choose the engine for a net that has just been solved as it stands.
 
     Raises
@@ -62,6 +83,8 @@ def choose(net: Any, moving: list[Moving], states: int, engine: Engine, tol_vm_p
         If ``batch`` or ``surface`` is asked for, and the net has what it cannot do exactly.
     """
     why = f"asked for: {engine}"
+    if supply:
+        return _within(net, moving, states, engine, supply)
     if engine == "auto" and states < _FEW:
         return _reference(net, states, f"{states} states are few")
     if engine == "reference":
@@ -93,6 +116,24 @@ def choose(net: Any, moving: list[Moving], states: int, engine: Engine, tol_vm_p
     batch = prepare(model, what, states)
     detail = f"{batch.method} on pandapower's bus-branch model, error below 1e-10 pu, states side by side"
     return Flow("batch", detail, why, model.readout, [(0, states, batch)])
+
+
+def _within(net: Any, moving: list[Moving], states: int, engine: Engine, supply: Supply) -> Flow:
+    from gridedge.grid.engines.within import Within
+
+    words = " and ".join(
+        w for w, on in (("reactive limits kept", supply.q_limits), ("load shared by headroom", supply.headroom)) if on
+    )
+    if engine not in {"auto", "batch"}:
+        raise bad(f"the {engine} engine knows no limits of units", words, 'Use engine="batch".')
+    reasons = covers(net)
+    model = extract(net) if not reasons else None
+    if model is None:
+        cure = "Leave enforce_q_lims and supply out, or change the net."
+        raise bad("limits of units cannot be kept on this net", ", ".join(reasons) or "its bus-branch model", cure)
+    solver = Within(net, model, inputs(net, model, moving), q_limits=supply.q_limits, headroom=supply.headroom)
+    detail = f"chord Newton with bordered rows for limits on pandapower's bus-branch model; {words}"
+    return Flow("batch", detail, f"asked for: {words}", model.readout, [(0, states, solver)])
 
 
 def _reference(net: Any, states: int, why: str) -> Flow:
@@ -127,12 +168,22 @@ def judge(net: Any, moving: list[Moving], v: dict[int, NDArray[np.complex128]], 
         If they differ by more than the engine may: better no number than a wrong one.
     """
     states = np.array(sorted(v), dtype=np.intp)
+    solver = flow.segments[0][2]
+    if isinstance(solver, Saying):
+        from gridedge.grid.engines.within import Within, apart_from_runpp
+
+        assert isinstance(solver, Within)
+        return _within_bounds(apart_from_runpp(net, solver, moving, v), flow)
     part = [m.pick(states) for m in moving]
     x = side_by_side(part, slice(0, states.size))
     solution, solved = Reference(net).each(part, x, np.arange(states.size))
     worst = 0.0
     for k in np.flatnonzero(solved):
         worst = max(worst, float(np.abs(np.abs(solution[:, k]) - np.abs(v[int(states[k])])).max()))
+    return _within_bounds(worst, flow)
+
+
+def _within_bounds(worst: float, flow: Flow) -> float:
     if not worst <= flow.agree_pu:
         cure = 'Use engine="reference".'
         raise RunError(f"The {flow.engine} engine differs from runpp by {worst:.1e} pu on this net. {cure}")

@@ -10,13 +10,13 @@ range cut into 4096 cells leaves below 1e-8 of what it does over the whole range
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.simd import compiled
 from gridedge.grid.engines.surface import Surface
+from gridedge.grid.engines.threads import spread
 from gridedge.grid.keep import Keeper, Part, Plan
 
 CELLS = 4096
@@ -65,7 +65,17 @@ def fold(surface: Surface, moving: list[Moving], states: int, keeper: Keeper) ->
     for first in range(0, states, _STATES):
         here = slice(first, min(first + _STATES, states))
         x = np.concatenate([m.at(here) for m in fast], axis=1)
-        sort_into(x, axes.middle, np.ascontiguousarray(axes.direction[:, 0]), low, scale, cells, solved[here])
+        spread(
+            sort_into,
+            _SPANS,
+            x,
+            axes.middle,
+            np.ascontiguousarray(axes.direction[:, 0]),
+            low,
+            scale,
+            cells,
+            solved[here],
+        )
     least, most = cells[..., 0].min(axis=0), cells[..., 1].max(axis=0)
     count, total = cells[..., 2].sum(axis=0), cells[..., 3].sum(axis=0)
     seen = count > 0
@@ -83,12 +93,12 @@ def fold(surface: Surface, moving: list[Moving], states: int, keeper: Keeper) ->
     return ends
 
 
-@compiled(parallel=True)
-def sort_into(x, middle, direction, low, scale, cells, solved):
+@compiled
+def sort_into(parts, x, middle, direction, low, scale, cells, solved):
     """Sort values (state, column) into cells: lowest and highest coordinate, number and sum."""
     states = x.shape[0]
     span = (states + cells.shape[0] - 1) // cells.shape[0]
-    for part in numba.prange(cells.shape[0]):
+    for part in range(*parts):
         for t in range(part * span, min(states, (part + 1) * span)):
             z = 0.0
             for c in range(x.shape[1]):

@@ -9,13 +9,12 @@ works off alone; it is the same number of states however many threads there are.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.simd import (
     any_above,
-    compiled,
     larger,
     largest_keeping_nan,
     load,
@@ -70,9 +69,9 @@ def settled(step, before, tolerance, done, live):
     return still_open
 
 
-@compiled(parallel=True)
+@compiled
 def fixed_point(
-    x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
+    tiles, x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
     l_re, l_im, u_re, u_im, d_re, d_im, idle_re, idle_im, start_re, start_im, row, low2, high2,
     fixed_row, fixed_re, fixed_im, v_re, v_im, tolerance, most, passes,
 ):  # fmt: skip
@@ -87,8 +86,7 @@ def fixed_point(
     n = row.size
     l_ptr, l_row = lower
     u_ptr, u_row = upper
-    tiles = (states + TILE - 1) // TILE
-    for tile in numba.prange(tiles):
+    for tile in range(*tiles):
         xt = rows(x.shape[1], still_re)
         s_re, s_im, vr, vi = rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re)
         ir, ii = rows(n, still_re), rows(n, still_re)
@@ -183,9 +181,9 @@ def turn(angle):
     return c, s
 
 
-@compiled(parallel=True)
+@compiled
 def chord(
-    x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
+    tiles, x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
     l_val, u_val, d_val, y_ptr, y_col, y_re, y_im, angle_to, magnitude_to, angle_from, magnitude_from,
     vm0, v0_re, v0_im, low, high, v_re, v_im, tolerance, most, passes,
 ):  # fmt: skip
@@ -200,8 +198,7 @@ def chord(
     m = d_val.size
     l_ptr, l_row = lower
     u_ptr, u_row = upper
-    tiles = (states + TILE - 1) // TILE
-    for tile in numba.prange(tiles):
+    for tile in range(*tiles):
         xt = rows(x.shape[1], still_re)
         s_re, s_im, vr, vi, vm = (
             rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.fold import fold, foldable
 from gridedge.grid.engines.moving import Moving
-from gridedge.grid.engines.solver import Solver, block_states, side_by_side
+from gridedge.grid.engines.solver import Saying, Solver, block_states, side_by_side
+from gridedge.grid.engines.threads import limited
 from gridedge.grid.keep import Keeper, Part, Plan
 from gridedge.grid.results import Readout
 
@@ -39,19 +40,17 @@ class Task:
         x = side_by_side(self.moving, slice(0, states))
         solved = self.solver.solve(self.moving, x, v)
         v.blank(solved)
-        return keeper.part(v, solved), v.take(self.sample)
+        part = keeper.part(v, solved)
+        if isinstance(self.solver, Saying):
+            part.said = self.solver.said
+            part.extra = self.solver.extra if self.plan.names is None else {}
+        return part, v.take(self.sample)
 
 
 def _do(task: Task) -> tuple[Part, NDArray[np.complex128]]:
     """Do a task in a worker: with one thread, for there are other workers."""
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
+    with limited(1):
         return task.do()
-    finally:
-        numba.set_num_threads(before)
 
 
 def march(

@@ -75,8 +75,8 @@ def exact(model: Model, s: Complex) -> tuple[Complex, NDArray[np.bool_]]:
     for k in np.flatnonzero(np.isfinite(s).all(axis=0)):
         found = v[:, k] if np.isfinite(v[:, k]).all() else newton(model, s[:, k])
         if found is not None and (np.abs(np.abs(found) - np.abs(model.v0)) > FAR_PU).any():
-            upright = _sign(model, model.v0) if upright is None else upright
-            if _sign(model, found) != upright:
+            upright = determinant_sign(model, model.v0) if upright is None else upright
+            if determinant_sign(model, found) != upright:
                 found = None
         v[:, k] = np.nan if found is None else found
     return v, np.asarray(np.isfinite(v).all(axis=0))
@@ -99,7 +99,7 @@ def _by_klu(model: Model, s: Complex, v: Complex) -> None:
     v[:, good[solved]] = np.asarray(found["V"])[:, solved]
 
 
-def _sign(model: Model, v: Complex) -> int:
+def determinant_sign(model: Model, v: Complex) -> int:
     """Return the sign of the determinant of the Jacobian."""
     try:
         lu = splu(jacobian(model, v))

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.lanes import TILE
 from gridedge.grid.engines.simd import (
     any_above,
-    compiled,
     larger,
     load,
     magnitude,
@@ -94,12 +93,11 @@ def at_branch(v_re, v_im, first, k, side_ptr, side_row, side_full2, y_ptr, y_col
     return 100.0 * root(worst) + (loss - loss), base_mva * loss
 
 
-@compiled(parallel=True)
-def keep_series(v_re, v_im, states, all_rows, buses_flat, branches_flat, vm, va, loading, pl):
+@compiled
+def keep_series(tiles, v_re, v_im, states, all_rows, buses_flat, branches_flat, vm, va, loading, pl):
     """Write the results of every state, arrays (state, bus) and (state, branch)."""
     buses, branches = vm.shape[1], loading.shape[1]
-    tiles = (states + TILE - 1) // TILE
-    for tile in numba.prange(tiles):
+    for tile in range(*tiles):
         one, two, spare = rows(max(buses, branches), v_re), rows(max(buses, branches), v_re), rows(2, v_re)
         for block in range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES)):
             first, at = block * LANES, block * all_rows
@@ -138,8 +136,10 @@ def write_reduced(spare, tile, k, a, b, c, d, lowest, highest, total, beyond):
     lowest[tile, k], highest[tile, k], total[tile, k], beyond[tile, k] = least, most, added, outside
 
 
-@compiled(parallel=True)
-def keep_reduced(v_re, v_im, states, all_rows, buses_flat, branches_flat, low, high, lowest, highest, total, beyond):
+@compiled
+def keep_reduced(
+    tiles, v_re, v_im, states, all_rows, buses_flat, branches_flat, low, high, lowest, highest, total, beyond
+):
     """Reduce the results of every tile, arrays (tile, quantity); what is no number counts for nothing.
 
     Quantities are magnitudes and angles of the buses, then loadings and losses of the branches.  ``low`` and ``high``
@@ -147,8 +147,7 @@ def keep_reduced(v_re, v_im, states, all_rows, buses_flat, branches_flat, low, h
     """
     buses = buses_flat[0].size
     branches = branches_flat[0].size - 1
-    tiles = (states + TILE - 1) // TILE
-    for tile in numba.prange(tiles):
+    for tile in range(*tiles):
         spare = rows(4, v_re)
         blocks = range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES))
         for b in range(buses + branches):

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import numba
-
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 from gridedge.grid.engines.lanes import TILE, side_by_side
-from gridedge.grid.engines.simd import compiled, load, rows, splat, store
+from gridedge.grid.engines.simd import load, rows, splat, store
 
 
-@compiled(parallel=True)
-def evaluate(x, states, all_rows, slope, offset, degree, w_re, w_im, v_re, v_im):
+@compiled
+def evaluate(tiles, x, states, all_rows, slope, offset, degree, w_re, w_im, v_re, v_im):
     """Evaluate products of Chebyshev polynomials, voltages to ``v_re`` and ``v_im`` (block * row, lane).
 
     ``slope`` (column, axis) and ``offset`` (axis,) turn values ``x`` (state, column) into coordinates between -1
@@ -21,8 +20,7 @@ def evaluate(x, states, all_rows, slope, offset, degree, w_re, w_im, v_re, v_im)
     """
     terms, dims = degree.shape
     most = degree.max() + 1
-    tiles = (states + TILE - 1) // TILE
-    for tile in numba.prange(tiles):
+    for tile in range(*tiles):
         xt, t, phi = rows(x.shape[1], w_re), rows(dims * max(most, 2), w_re), rows(terms, w_re)
         for block in range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES)):
             first = block * LANES

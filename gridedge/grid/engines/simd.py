@@ -13,7 +13,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import extending, types
@@ -21,22 +20,12 @@ from numba.core import cgutils
 from numba.extending import models, overload, register_model
 
 from gridedge.grid.engines.buffers import LANES
+from gridedge.grid.engines.compiled import compiled
 
 ALIGN = 64  # bytes of a cache line: a row of lanes never straddles two more than it must
 _ITEM: dict[Any, Any] = {types.float64: ir.DoubleType(), types.float32: ir.FloatType()}
 _FAST = ("contract",)
 intrinsic: Any = extending.intrinsic
-
-
-def compiled(function: Any = None, *, parallel: bool = False) -> Any:
-    """Compile, keeping the machine code on disk where something is writable."""
-    if function is None:
-        return lambda f: compiled(f, parallel=parallel)
-    options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "parallel": parallel}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it: compile in every process
-        return numba.njit(**options)(function)
 
 
 class Lanes(types.Type):

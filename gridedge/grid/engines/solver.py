@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections import Counter
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,16 @@ class Solver(Protocol):
 
     def solve(self, moving: list[Moving], x: NDArray[np.float64], v: Lanes) -> NDArray[np.bool_]:
         """Solve the states of values ``x`` (state, element) into ``v``; return which are solved."""
+
+
+@runtime_checkable
+class Saying(Protocol):
+    """An engine that tells more of the block that it solved last."""
+
+    said: Counter[str]
+    """Why states are not solved, and how many."""
+    extra: dict[str, NDArray[np.float64]]
+    """What else was found, (state, ...)."""
 
 
 def side_by_side(moving: list[Moving], states: slice) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from gridedge.grid.engines.inputs import Inputs
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.moving import Moving
 from gridedge.grid.engines.solver import Solver, block_states
+from gridedge.grid.engines.threads import spread
 
 _MOST_COLUMNS = 24  # columns that may move freely: beyond, no polynomial of them pays
 _MOST_NODES = 4096  # exact solutions that a surface may cost
@@ -144,13 +145,15 @@ class Surface:
         return solved
 
     def _evaluate(self, k: int, free: Float, v: Lanes) -> None:
+        from gridedge.grid.engines.lanes import TILE
         from gridedge.grid.engines.polynomial import evaluate
 
         leaf, axes = self.leaves[k], self.axes
         half = np.where(leaf.high > leaf.low, (leaf.high - leaf.low) / 2, 1.0)
         slope = np.ascontiguousarray(axes.direction / half)
         offset = -(axes.middle @ axes.direction + (leaf.high + leaf.low) / 2) / half
-        evaluate(free, free.shape[0], self.rows, slope, offset, leaf.degree, *self._parts[k], v.re, v.im)
+        tiles = -(-free.shape[0] // TILE)
+        spread(evaluate, tiles, free, free.shape[0], self.rows, slope, offset, leaf.degree, *self._parts[k], v.re, v.im)
 
 
 def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, *, must: bool) -> Plan | str:
@@ -271,7 +274,7 @@ def _solve_at(batch: Batch, axes: Axes, still: Float, z: Float) -> Complex | Non
     x = np.repeat(still[None, :], z.shape[0], axis=0)
     x[:, axes.columns] = axes.values(z)
     v = Lanes(batch.rows, z.shape[0])
-    if not batch.contracts(x, v):
+    if not batch.contracting(x, v).all():
         return None
     return v.take(np.arange(z.shape[0]))
 

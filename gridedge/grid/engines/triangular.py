@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
+
+from gridedge.grid.engines.compiled import compiled
 
 Float = NDArray[np.float64]
 _LANES = 32  # columns at a time: they stay in the cache
@@ -48,16 +47,7 @@ def factorise(matrix: sp.csc_matrix) -> Factors | None:
     return Factors(lower, upper, lu.perm_r.astype(np.int64), lu.perm_c.astype(np.int64))
 
 
-def _compiled(function: Callable[..., None]) -> Any:
-    """Compile, keeping the machine code on disk where something is writable."""
-    options: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it: compile in every process
-        return numba.njit(**options)(function)
-
-
-@_compiled
+@compiled
 def _solve(l_ptr, l_row, l_val, u_ptr, u_row, u_val, row_to, column_from, b, x):  # type: ignore[no-untyped-def]
     n, count = b.shape
     for block in range((count + _LANES - 1) // _LANES):
@@ -86,7 +76,7 @@ def _solve(l_ptr, l_row, l_val, u_ptr, u_row, u_val, row_to, column_from, b, x):
                 x[i, first + w] = f[column_from[i], w]
 
 
-@_compiled
+@compiled
 def subtract(x, which, w, first, c):  # type: ignore[no-untyped-def]  # numba types it
     """Subtract ``w[:, first[k]:first[k + 1]] @ c[...]`` from each column ``a`` of ``x``, with ``k = which[a]``."""
     for i in range(x.shape[0]):
