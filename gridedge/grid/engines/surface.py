@@ -30,6 +30,7 @@ _MOST_DEGREE = 24
 _MOST_PARTS = 16  # parts that the range may be split into
 _RANDOM = 48  # held-out states beside the corners
 _MOST_CORNERS = 64
+_FEW = 64  # a part with less than one of so many states is left to the batch engine
 _WORTH = 2000  # states per surface below which the batch engine is as fast
 _THIN_PU = 1e-13  # an axis whose whole range injects less is none
 _SAFETY = 0.25  # of the tolerance, which the held-out states must meet: they are a sample
@@ -187,14 +188,21 @@ def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, 
     cuts = _segments([what.moving[k] for k in slow], states)
     if not must and states < _WORTH * (len(cuts) - 1):
         return f"{states} states are few for {len(cuts) - 1} surfaces"
-    axes = _axes(what, free, states)
-    if isinstance(axes, str):
-        return axes
+    found = _axes(what, free, states)
+    if isinstance(found, str):
+        return found
+    axes, seen = found
     batch = prepare(model, what, states)
-    segments, worst, degrees, parts = [], 0.0, 0, 0
+    segments: list[tuple[int, int, Solver]] = []
+    worst, degrees, parts = 0.0, 0, 0
+    idle = np.ones(ends[-1], dtype=bool)
+    idle[free] = False
     for first, stop in itertools.pairwise(cuts):
         still = what.few(np.array([first]))[0]
-        leaves = _leaves(batch, axes, still, tol_vm_pu, must)
+        if not np.isfinite(still[idle]).all():  # no surface stands on what is no number; the batch engine masks it
+            segments.append((int(first), int(stop), batch))
+            continue
+        leaves = _leaves(batch, axes, seen, still, tol_vm_pu, must)
         if isinstance(leaves, str):
             return leaves
         segments.append((int(first), int(stop), Surface(batch, axes, leaves)))
@@ -202,6 +210,8 @@ def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, 
         degrees = max([degrees, *(leaf.degree.shape[0] for leaf in leaves)])
         parts = max(parts, len(leaves))
     split = f", range in up to {parts} parts" if parts > 1 else ""
+    if not parts:
+        return "no step of what moves slowly is a number"
     count = f"{len(segments)} surfaces" if len(segments) > 1 else "one surface"
     detail = (
         f"{count} of {axes.low.size} axes, up to {degrees} terms{split}; largest error at held-out exact solutions "
@@ -216,8 +226,11 @@ def _segments(slow: list[Moving], states: int) -> list[int]:
     return [0, *np.unique(np.concatenate([np.empty(0, dtype=np.intp), *change])).tolist(), states]
 
 
-def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> Axes | str:
-    """Return the principal axes of what moves freely, and the range of the data along them."""
+def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> tuple[Axes, Float] | str:
+    """Return the principal axes of what moves freely with the range of the data, and where a sample lies on the first.
+
+    Only states whose input is a number count.
+    """
     sample = what.few(np.unique(np.linspace(0, states - 1, min(states, 4096)).astype(np.intp)))[:, free]
     sample = sample[np.isfinite(sample).all(axis=1)]
     if not sample.size:
@@ -231,7 +244,9 @@ def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> Axes | str:
     for first in range(0, states, size):
         here = slice(first, min(first + size, states))
         parts = [m.at(here) for m in windows]
-        z = (np.concatenate(parts, axis=1) - middle) @ direction
+        with np.errstate(invalid="ignore"):
+            z = (np.concatenate(parts, axis=1) - middle) @ direction
+        z[np.isinf(z)] = np.nan
         low, high = np.fmin(low, np.fmin.reduce(z, axis=0)), np.fmax(high, np.fmax.reduce(z, axis=0))
     # What an axis can inject over its whole range, in pu.
     reach = np.abs(what.p[:, free] @ direction).max(axis=0) + np.abs(what.q[:, free] @ direction).max(axis=0)
@@ -239,20 +254,33 @@ def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> Axes | str:
     if not wide.any():
         wide[0] = True
     kept = middle + ((low + high) / 2 * ~wide) @ direction.T
-    return Axes(free, kept, direction[:, wide], low[wide], high[wide])
+    axes = Axes(free, kept, direction[:, wide], low[wide], high[wide])
+    return axes, np.sort(axes.coordinates(sample)[:, 0])
 
 
-def _leaves(batch: Batch, axes: Axes, still: Float, tol_vm_pu: float, must: bool) -> list[Leaf] | str:
-    """Return the parts of the range with their polynomials, in order along the first axis; or why there are none."""
+def _leaves(batch: Batch, axes: Axes, seen: Float, still: Float, tol_vm_pu: float, must: bool) -> list[Leaf] | str:
+    """Return the parts of the range with their polynomials, in order along the first axis; or why there are none.
+
+    The part with most states comes first, and those with few are given up: one state far from all others must not
+    take the surface from them.
+    """
+
+    def states(part: tuple[Float, Float]) -> int:
+        return int(np.searchsorted(seen, part[1][0], "right") - np.searchsorted(seen, part[0][0], "left"))
+
     todo, done = [(axes.low, axes.high)], []
     while todo:
+        todo.sort(key=states)
         low, high = todo.pop()
-        found = _fit(batch, axes, still, low, high, tol_vm_pu * _SAFETY)
+        many = states((low, high)) * _FEW >= seen.size
+        found: Leaf | str = "few states"
+        if many:
+            found = _fit(batch, axes, still, low, high, tol_vm_pu * _SAFETY)
         if isinstance(found, Leaf):
             if not must and not _pays(batch, found):
                 return f"{found.degree.shape[0]} terms cost more than a solution"
             done.append(found)
-        elif len(todo) + len(done) + 2 <= _MOST_PARTS:
+        elif many and len(todo) + len(done) + 2 <= _MOST_PARTS:
             middle = (low[0] + high[0]) / 2
             upper_low, lower_high = low.copy(), high.copy()
             upper_low[0], lower_high[0] = middle, middle
