@@ -30,6 +30,8 @@ _MOST_DEGREE = 24
 _MOST_PARTS = 16  # parts that the range may be split into
 _RANDOM = 48  # held-out states beside the corners
 _MOST_CORNERS = 64
+_RUN = 64  # states in a row, and how many such runs, from which the axes of the data are found
+_SEEN = 4096  # states that say where most of them lie
 _FEW = 64  # a part with less than one of so many states is left to the batch engine
 _WORTH = 2000  # states per surface below which the batch engine is as fast
 _THIN_PU = 1e-13  # an axis whose whole range injects less is none
@@ -231,31 +233,37 @@ def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> tuple[Axes, Floa
 
     Only states whose input is a number count.
     """
-    sample = what.few(np.unique(np.linspace(0, states - 1, min(states, 4096)).astype(np.intp)))[:, free]
-    sample = sample[np.isfinite(sample).all(axis=1)]
-    if not sample.size:
-        return "no state has an input that is a number"
-    middle = sample.mean(axis=0)
-    _, _, direction = np.linalg.svd(sample - middle, full_matrices=True)
-    direction = direction.T
-    size = block_states(1)
-    low, high = np.full((2, free.size), np.nan)
     windows = [m for m in what.moving if m.held is None]
+
+    def read(first: int, stop: int) -> Float:
+        return np.concatenate([m.at(slice(first, min(stop, states))) for m in windows], axis=1)
+
+    # Runs of states, not single ones: what lies in a file is read in few pieces.
+    starts = np.unique(np.linspace(0, max(states - _RUN, 0), _RUN).astype(int))
+    sample = np.concatenate([read(k, k + _RUN) for k in starts.tolist()])
+    sample = sample[np.isfinite(sample).all(axis=1)]
+    middle, direction = np.zeros(free.size), np.eye(free.size)
+    if sample.size:
+        middle = sample.mean(axis=0)
+        direction = np.linalg.svd(sample - middle, full_matrices=True)[2].T
+    size, every = block_states(1), -(-states // _SEEN)
+    low, high, seen = *np.full((2, free.size), np.nan), []
     for first in range(0, states, size):
-        here = slice(first, min(first + size, states))
-        parts = [m.at(here) for m in windows]
         with np.errstate(invalid="ignore"):
-            z = (np.concatenate(parts, axis=1) - middle) @ direction
+            z = (read(first, first + size) - middle) @ direction
         z[np.isinf(z)] = np.nan
         low, high = np.fmin(low, np.fmin.reduce(z, axis=0)), np.fmax(high, np.fmax.reduce(z, axis=0))
+        seen.append(z[-first % every :: every])
+    if not np.isfinite(low).all():
+        return "no state has an input that is a number"
     # What an axis can inject over its whole range, in pu.
     reach = np.abs(what.p[:, free] @ direction).max(axis=0) + np.abs(what.q[:, free] @ direction).max(axis=0)
     wide = (high - low) * reach > _THIN_PU
     if not wide.any():
         wide[0] = True
     kept = middle + ((low + high) / 2 * ~wide) @ direction.T
-    axes = Axes(free, kept, direction[:, wide], low[wide], high[wide])
-    return axes, np.sort(axes.coordinates(sample)[:, 0])
+    along = np.concatenate(seen)[:, wide][:, 0]
+    return Axes(free, kept, direction[:, wide], low[wide], high[wide]), np.sort(along[np.isfinite(along)])
 
 
 def _leaves(batch: Batch, axes: Axes, seen: Float, still: Float, tol_vm_pu: float, must: bool) -> list[Leaf] | str:
