@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from oracle import VM_PU, equal, judge, series, sites, with_sites
+from oracle import LOADING_PERCENT, VA_DEGREE, VM_PU, equal, judge, series, sites, with_sites
 
 import gridedge
 from gridedge.errors import RunError
@@ -22,7 +22,10 @@ NETS = {"mv_oberrhein": (118, 4.0), "case14": (13, 20.0)}  # bus and power of th
 
 
 def _net(name: str) -> Any:
-    return nw.mv_oberrhein() if name == "mv_oberrhein" else nw.case14()
+    """Return a net, with a line out of service."""
+    net = nw.mv_oberrhein() if name == "mv_oberrhein" else nw.case14()
+    net.line.loc[net.line.index[12], "in_service"] = False
+    return net
 
 
 def _load(name: str, steps: int) -> xr.Dataset:
@@ -109,18 +112,19 @@ def test_nothing_but_inputs_that_are_no_number_is_an_error(engine: str) -> None:
         gridedge.solve(nw.case14(), load, engine=engine)
 
 
-@pytest.mark.parametrize("reduce", [None, ["min", "max", "mean"], ["min", "max", "mean", "q0.5", "beyond"]])
+@pytest.mark.parametrize("reduce", [None, ["min", "max", "mean"], ["min", "max", "mean", "beyond"]])
 @pytest.mark.parametrize("engine", ["batch", "surface"])
 def test_a_reduction_leaves_out_what_is_masked(engine: str, reduce: list[str] | None) -> None:
     net, steps = nw.mv_oberrhein(), 1000
     load = _load("mv_oberrhein", steps)
     load["p_mw"][400] = np.nan
     clean = load.isel(time=[k for k in range(steps) if k != 400]).assign_coords(time=np.arange(steps - 1.0))
-    kept, without = (gridedge.solve(net, ds, engine=engine, reduce=reduce) for ds in (load, clean))
+    kept, without = (gridedge.solve(net, ds, engine=engine, reduce=reduce, tol_vm_pu=1e-9) for ds in (load, clean))
     assert kept["converged"].values.sum() == steps - 1
     for name in RESULTS:
         here = kept[name] if reduce else kept[name].dropna("time", how="all")
-        np.testing.assert_allclose(here.values, without[name].values, rtol=0, atol=1e-9)
+        atol = {"vm_pu": VM_PU, "va_degree": VA_DEGREE, "loading_percent": LOADING_PERCENT, "pl_mw": 1e-6}[name]
+        np.testing.assert_allclose(here.values, without[name].values, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("reduce", [None, ["min", "max"]])
