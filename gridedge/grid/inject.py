@@ -29,14 +29,25 @@ def private_copy(net: Any) -> tuple[Any, list[str]]:
     Raises
     ------
     InputError
-        If the net asks for reactive limits to be enforced, which no engine here does.
+        If the net asks for what no engine here does: reactive limits enforced, lines whose temperature follows
+        the flow, loadings of transformers by power.
     """
     import pandapower as pp
 
     own = copy.deepcopy(net) if isinstance(net, pp.pandapowerNet) else load_feeder(net).net
-    if (own.get("user_pf_options") or {}).get("enforce_q_lims"):
-        cure = "Call pandapower.set_user_pf_options(net, overwrite=True), and gridedge.solve(..., enforce_q_lims=True)."
+    options = own.get("user_pf_options") or {}
+    forget = "Call pandapower.set_user_pf_options(net, overwrite=True)"
+    if options.get("enforce_q_lims"):
+        cure = f"{forget}, and gridedge.solve(..., enforce_q_lims=True)."
         raise bad("the net asks for reactive limits to be enforced", "enforce_q_lims=True", cure)
+    if options.get("tdpf"):  # the readout holds the admittances of one temperature
+        cure = f"{forget}; consider_line_temperature=True takes one temperature for all steps."
+        raise bad("the net asks for temperature-dependent lines", "tdpf=True", cure)
+    if options.get("trafo_loading", "current") != "current":
+        cure = f"{forget}: loadings here are by current."
+        raise bad(
+            "the net asks for loadings of transformers by power", f"trafo_loading={options['trafo_loading']!r}", cure
+        )
     remarks = []
     if len(own.controller):
         remarks.append(f"{len(own.controller)} controllers of the net are not run: taps and set-points are held.")

@@ -122,6 +122,9 @@ class Keeper:
         found = Part(solved)
         if self.plan.names is None or self.plan.quantiles:
             found.series = self._series(v, solved.size)
+            if not solved.all():  # a branch out of service has no voltage that tells it
+                for values in found.series.values():
+                    values[~solved] = np.nan
         if self.plan.names is None:
             return found
         from gridedge.grid.engines.outputs import keep_reduced

@@ -79,6 +79,12 @@ def fold(surface: Surface, moving: list[Moving], states: int, keeper: Keeper) ->
     least, most = cells[..., 0].min(axis=0), cells[..., 1].max(axis=0)
     count, total = cells[..., 2].sum(axis=0), cells[..., 3].sum(axis=0)
     seen = count > 0
+    if not seen.any():  # no state with an input that is a number
+        v = Lanes(surface.rows, 1)
+        v.blank(np.zeros(1, dtype=bool))
+        nothing = keeper.part(v, np.zeros(1, dtype=bool))
+        nothing.solved = solved
+        return nothing
     middle = total[seen] / count[seen]
     slow = np.concatenate([m.at(slice(0, 1)) for m in moving], axis=1)[0]
     z = np.concatenate((least[seen], most[seen], middle))

@@ -45,8 +45,9 @@ class Reference:
     def __post_init__(self) -> None:
         self.base = np.abs(self.net._ppc["internal"]["V"])
         self.rows = self.base.size
-        # pandapower takes the generators that stand for a DC line away after each run: nothing is left to recycle.
-        dclines = "dcline" in self.net and len(self.net.dcline) and self.net.dcline.in_service.any()
+        # pandapower takes the generators that stand for a DC line, in service or not, away after each run: nothing
+        # is left to recycle.
+        dclines = "dcline" in self.net and len(self.net.dcline)
         self._recyclable, self._fresh = not dclines, self.fresh
 
     def solve(self, moving: list[Moving], x: NDArray[np.float64], v: Lanes) -> NDArray[np.bool_]:
@@ -143,6 +144,7 @@ def run_once(net: Any) -> bool:
                     tolerance_mva=tolerance_mva,
                     calculate_voltage_angles=True,
                     numba=_HAS_NUMBA,
+                    lightsim2grid=False,  # the judge does not change with what else is installed
                     max_iteration=_MOST,
                 )
         except LoadflowNotConverged:
@@ -162,7 +164,7 @@ def _again(net: Any, recycle: dict[str, bool]) -> bool:
 
     try:
         with np.errstate(all="ignore"):
-            pp.runpp(net, recycle=recycle)
+            pp.runpp(net, recycle=recycle, lightsim2grid=False)
     except (RuntimeError, FloatingPointError):  # a singular Jacobian on the way to collapse
         return False
     return bool(net._ppc["success"]) and bool(np.isfinite(net._ppc["internal"]["V"]).all())

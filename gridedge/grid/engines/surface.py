@@ -30,6 +30,9 @@ _MOST_DEGREE = 24
 _MOST_PARTS = 16  # parts that the range may be split into
 _RANDOM = 48  # held-out states beside the corners
 _MOST_CORNERS = 64
+_RUN = 64  # states in a row, and how many such runs, from which the axes of the data are found
+_SEEN = 4096  # states that say where most of them lie
+_FEW = 64  # a part with less than one of so many states is left to the batch engine
 _WORTH = 2000  # states per surface below which the batch engine is as fast
 _THIN_PU = 1e-13  # an axis whose whole range injects less is none
 _READ = 1 << 21  # numbers that are read at once: a file is read in chunks, which should not be opened twice
@@ -194,15 +197,24 @@ def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, 
     cuts = _segments([what.moving[k] for k in slow], states)
     if not must and states < _WORTH * (len(cuts) - 1):
         return f"{states} states are few for {len(cuts) - 1} surfaces"
-    axes = _axes(what, free, states)
-    if isinstance(axes, str):
-        return axes
+    found = _axes(what, free, states)
+    if isinstance(found, str):
+        return found
+    axes, seen = found
     batch = prepare(model, what, states)
-    axes, left_out_pu = _that_matter(batch, axes, what.few(np.array([0]))[0], tol_vm_pu * _IDLE)
-    segments, worst, degrees, parts = [], 0.0, 0, 0
+    axes, kept, left_out_pu = _that_matter(batch, axes, what.few(np.array([0]))[0], tol_vm_pu * _IDLE)
+    along = seen[:, kept][:, 0]
+    seen = np.sort(along[np.isfinite(along)])
+    segments: list[tuple[int, int, Solver]] = []
+    worst, degrees, parts = 0.0, 0, 0
+    idle = np.ones(ends[-1], dtype=bool)
+    idle[free] = False
     for first, stop in itertools.pairwise(cuts):
         still = what.few(np.array([first]))[0]
-        leaves = _leaves(batch, axes, still, tol_vm_pu, must)
+        if not np.isfinite(still[idle]).all():  # no surface stands on what is no number; the batch engine masks it
+            segments.append((int(first), int(stop), batch))
+            continue
+        leaves = _leaves(batch, axes, seen, still, tol_vm_pu, must)
         if isinstance(leaves, str):
             return leaves
         segments.append((int(first), int(stop), Surface(batch, axes, leaves)))
@@ -210,6 +222,8 @@ def prepare_surfaces(model: Model, what: Inputs, states: int, tol_vm_pu: float, 
         degrees = max([degrees, *(leaf.degree.shape[0] for leaf in leaves)])
         parts = max(parts, len(leaves))
     split = f", range in up to {parts} parts" if parts > 1 else ""
+    if not parts:
+        return "no step of what moves slowly is a number"
     count = f"{len(segments)} surfaces" if len(segments) > 1 else "one surface"
     detail = (
         f"{count} of {axes.low.size} axes, up to {degrees} terms{split}; largest error at held-out exact solutions "
@@ -224,36 +238,45 @@ def _segments(slow: list[Moving], states: int) -> list[int]:
     return [0, *np.unique(np.concatenate([np.empty(0, dtype=np.intp), *change])).tolist(), states]
 
 
-def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> Axes | str:
-    """Return the principal axes of what moves freely, and the range of the data along them."""
-    # What is read from a file is looked up state by state: fewer of them.
-    seen = min(states, 4096 if all(m.in_memory for m in what.moving) else 128)
-    sample = what.few(np.unique(np.linspace(0, states - 1, seen).astype(np.intp)))[:, free]
-    sample = sample[np.isfinite(sample).all(axis=1)]
-    if not sample.size:
-        return "no state has an input that is a number"
-    middle = sample.mean(axis=0)
-    _, _, direction = np.linalg.svd(sample - middle, full_matrices=sample.shape[0] < free.size)
-    direction = direction.T
-    size = max(1, _READ // free.size)
-    low, high = np.full((2, free.size), np.nan)
+def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> tuple[Axes, Float] | str:
+    """Return the principal axes of what moves freely with the range of the data, and where a sample lies on them.
+
+    Only states whose input is a number count.
+    """
     windows = [m for m in what.moving if m.held is None]
+
+    def read(first: int, stop: int) -> Float:
+        return np.concatenate([m.at(slice(first, min(stop, states))) for m in windows], axis=1)
+
+    # Runs of states, not single ones: what lies in a file is read in few pieces.
+    starts = np.unique(np.linspace(0, max(states - _RUN, 0), _RUN).astype(int))
+    sample = np.concatenate([read(k, k + _RUN) for k in starts.tolist()])
+    sample = sample[np.isfinite(sample).all(axis=1)]
+    middle, direction = np.zeros(free.size), np.eye(free.size)
+    if sample.size:
+        middle = sample.mean(axis=0)
+        direction = np.linalg.svd(sample - middle, full_matrices=sample.shape[0] < free.size)[2].T
+    size, every = max(1, _READ // free.size), -(-states // _SEEN)
+    low, high, seen = *np.full((2, free.size), np.nan), []
     for first in range(0, states, size):
-        here = slice(first, min(first + size, states))
-        parts = [m.at(here) for m in windows]
-        z = (np.concatenate(parts, axis=1) - middle) @ direction
+        with np.errstate(invalid="ignore"):
+            z = (read(first, first + size) - middle) @ direction
+        z[np.isinf(z)] = np.nan
         low, high = np.fmin(low, np.fmin.reduce(z, axis=0)), np.fmax(high, np.fmax.reduce(z, axis=0))
+        seen.append(z[-first % every :: every])
+    if not np.isfinite(low).all():
+        return "no state has an input that is a number"
     # What an axis can inject over its whole range, in pu.
     reach = np.abs(what.p[:, free] @ direction).max(axis=0) + np.abs(what.q[:, free] @ direction).max(axis=0)
     wide = (high - low) * reach > _THIN_PU
     if not wide.any():
         wide[0] = True
     kept = middle + ((low + high) / 2 * ~wide) @ direction.T
-    return Axes(free, kept, direction[:, wide], low[wide], high[wide])
+    return Axes(free, kept, direction[:, wide], low[wide], high[wide]), np.concatenate(seen)[:, wide]
 
 
-def _that_matter(batch: Batch, axes: Axes, still: Float, least_pu: float) -> tuple[Axes, float]:
-    """Return the axes along which the voltages move, and how much those left out can move them, in pu.
+def _that_matter(batch: Batch, axes: Axes, still: Float, least_pu: float) -> tuple[Axes, NDArray[np.bool_], float]:
+    """Return the axes along which the voltages move, which they are, and how far those left out move them, in pu.
 
     A reactive power that follows the active one but for its rounding spans an axis, too; nothing depends on it.
     """
@@ -261,7 +284,7 @@ def _that_matter(batch: Batch, axes: Axes, still: Float, least_pu: float) -> tup
     ends = np.concatenate([middle + sign * np.diag(half) for sign in (-1.0, 1.0)])
     v = _solve_at(batch, axes, still, ends)
     if v is None or middle.size == 1:
-        return axes, 0.0
+        return axes, np.ones(middle.size, dtype=bool), 0.0
     effect = np.abs(v[:, middle.size :] - v[:, : middle.size]).max(axis=0)
     idle = effect < least_pu
     idle[int(np.argmax(effect))] = False
@@ -269,20 +292,32 @@ def _that_matter(batch: Batch, axes: Axes, still: Float, least_pu: float) -> tup
         axes.columns, axes.middle + (middle * idle) @ axes.direction.T, axes.direction[:, ~idle], axes.low[~idle],
         axes.high[~idle],
     )  # fmt: skip
-    return kept, float(effect[idle].sum())
+    return kept, ~idle, float(effect[idle].sum())
 
 
-def _leaves(batch: Batch, axes: Axes, still: Float, tol_vm_pu: float, must: bool) -> list[Leaf] | str:
-    """Return the parts of the range with their polynomials, in order along the first axis; or why there are none."""
+def _leaves(batch: Batch, axes: Axes, seen: Float, still: Float, tol_vm_pu: float, must: bool) -> list[Leaf] | str:
+    """Return the parts of the range with their polynomials, in order along the first axis; or why there are none.
+
+    The part with most states comes first, and those with few are given up: one state far from all others must not
+    take the surface from them.
+    """
+
+    def states(part: tuple[Float, Float]) -> int:
+        return int(np.searchsorted(seen, part[1][0], "right") - np.searchsorted(seen, part[0][0], "left"))
+
     todo, done = [(axes.low, axes.high)], []
     while todo:
+        todo.sort(key=states)
         low, high = todo.pop()
-        found = _fit(batch, axes, still, low, high, tol_vm_pu * _SAFETY)
+        many = states((low, high)) * _FEW >= seen.size
+        found: Leaf | str = "few states"
+        if many:
+            found = _fit(batch, axes, still, low, high, tol_vm_pu * _SAFETY)
         if isinstance(found, Leaf):
             if not must and not _pays(batch, found):
                 return f"{found.degree.shape[0]} terms cost more than a solution"
             done.append(found)
-        elif len(todo) + len(done) + 2 <= _MOST_PARTS:
+        elif many and len(todo) + len(done) + 2 <= _MOST_PARTS:
             middle = (low[0] + high[0]) / 2
             upper_low, lower_high = low.copy(), high.copy()
             upper_low[0], lower_high[0] = middle, middle
