@@ -19,7 +19,7 @@ from conftest import ROOT
 
 import gridedge
 from gridedge.errors import InputError, RunError
-from gridedge.grid.engines import march, secure, slow, spread
+from gridedge.grid.engines import march, secure, slow, spread, threads
 from gridedge.study.tasks import FlowTask, solve_all
 
 nw = pytest.importorskip("pandapower.networks")
