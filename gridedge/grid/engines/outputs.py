@@ -167,3 +167,36 @@ def keep_reduced(
                     d1 = d1 + one_where_above(x, splat(high[j])) + one_where_above(splat(low[j]), x)
             write_reduced(spare, tile, j, a1, b1, c1, d1, lowest, highest, total, beyond)
             write_reduced(spare, tile, k, a2, b2, c2, splat(0.0), lowest, highest, total, beyond)
+
+
+@compiled
+def keep_extremes(
+    tiles, v_re, v_im, states, all_rows, bus_row, branches_flat, low, high, full, vm_room, loading_room
+):  # fmt: skip
+    """Reduce every state to how near it is to its limits, arrays (state,).
+
+    ``low`` and ``high`` (bus,) [pu] and ``full`` (branch,) [%] are the limits, infinite where there is none;
+    ``vm_room`` is the smallest distance of a voltage from its limits [pu], negative beyond, and ``loading_room`` that
+    of a loading [%].
+    """
+    branches = branches_flat[0].size - 1
+    for tile in range(*tiles):
+        spare = rows(2, v_re)
+        for block in range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES)):
+            first, at = block * LANES, block * all_rows
+            room = splat(np.inf)
+            for b in range(bus_row.size):
+                if bus_row[b] < 0 or not (low[b] > -np.inf or high[b] < np.inf):
+                    continue
+                p, q = load(v_re, at + bus_row[b]), load(v_im, at + bus_row[b])
+                size = root(p * p + q * q)
+                room = smaller(smaller(size - splat(low[b]), splat(high[b]) - size), room)
+            store(spare, 0, room)
+            room = splat(np.inf)
+            for k in range(branches):
+                if full[k] < np.inf:
+                    loading, _ = at_branch(v_re, v_im, at, k, *branches_flat)
+                    room = smaller(splat(full[k]) - loading, room)
+            store(spare, 1, room)
+            for w in range(min(LANES, states - first)):
+                vm_room[first + w], loading_room[first + w] = spare[0, w], spare[1, w]
