@@ -19,8 +19,8 @@ from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.engines.outages import Case, cases
 from gridedge.grid.engines.secure import LOW_RANK, NEWTON, RUNPP, UNSOLVED, Security, by_runpp
 from gridedge.grid.engines.slow import slowly
-from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
-from gridedge.grid.ratings import known_rating
+from gridedge.grid.inject import Background, add_sites, check_supply, moving_background, private_copy
+from gridedge.grid.ratings import known_ratings
 from gridedge.grid.results import Readout, readout
 from gridedge.grid.worst import Worst
 
@@ -123,8 +123,8 @@ def contingencies(
         why = "a bus-branch model that does not reproduce its own solution"
     out = readout(own) if model is None else model.readout
     if injections is not None:
-        _supplied(own, out, rows)
-    worst = Worst(len(chosen), time.size, out.bus_index.size, _rated(own, out), kept)
+        check_supply(own, out, rows)
+    worst = Worst(len(chosen), time.size, out.bus_index.size, known_ratings(own, out.element), kept)
     reasons = [""] * len(chosen)
     if model is None:
         blocks = slowly(own, moving, chosen, time.size, executor, remarks)
@@ -252,20 +252,6 @@ def _kept(keep: Sequence[str], chosen: list[Case]) -> list[int]:
         if label not in place:
             raise bad("keep names what is no outage of this run", label, nearest(label, place))
     return [place[label] for label in dict.fromkeys(keep)]
-
-
-def _supplied(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:
-    """Raise InputError for a site at a bus without supply: it would draw nothing, and nobody would see it."""
-    alive = set(out.bus_index[out.bus_row >= 0].tolist())
-    for bus, name in zip(net.sgen.bus.to_numpy()[rows], net.sgen.name.to_numpy()[rows], strict=True):
-        if int(bus) not in alive:
-            cure = "Close the switches towards it, or choose another bus."
-            raise bad(f"site {name!r} connects to a bus without supply", f"bus {bus}", cure)
-
-
-def _rated(net: Any, out: Readout) -> NDArray[np.bool_]:
-    parts = [known_rating(net, table) for table in dict.fromkeys(out.element)]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
 
 
 def _dataset(

@@ -15,6 +15,7 @@ from gridedge.errors import bad, nearest
 from gridedge.grid.clock import Clock
 from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.feeders import find_bus, load_feeder
+from gridedge.grid.results import Readout
 from gridedge.timebase import hold
 
 Background = Mapping[str, xr.Dataset] | xr.Dataset | None
@@ -91,6 +92,25 @@ def check_sites(load: xr.Dataset) -> None:
         raise bad("the load is not connected to a bus yet", f"p_mw{load['p_mw'].dims}", cure)
     if "bus" not in load.coords or load["bus"].isnull().any() or (load["bus"].values == "").any():
         raise bad("the site has no bus", str(load["site"].values.tolist()), "Name it: connect(..., bus=118).")
+
+
+def check_supply(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:
+    """Raise InputError for a site at a bus that no source reaches: it would draw nothing, and nobody would see it.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        With the sites on it, solved.
+    out : Readout
+        Its buses.
+    rows : ndarray
+        Positions of the sites in ``net.sgen``.
+    """
+    alive = set(out.bus_index[out.bus_row >= 0].tolist())
+    for bus, name in zip(net.sgen.bus.to_numpy()[rows], net.sgen.name.to_numpy()[rows], strict=True):
+        if int(bus) not in alive:
+            cure = "Close the switches towards it, or choose another bus."
+            raise bad(f"site {name!r} connects to a bus without supply", f"bus {bus}", cure)
 
 
 def moving_background(net: Any, background: Background, clock: Clock) -> tuple[list[Moving], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,3 +100,9 @@ def _impedance_loading_percent(net: Any) -> NDArray[np.float64]:
     ]
     loading: NDArray[np.float64] = np.maximum(*sides) / rating_mva * 100.0
     return loading
+
+
+def known_ratings(net: Any, element: Sequence[str]) -> NDArray[np.bool_]:
+    """Return, per branch in the order of a result, whether its rating is one, or a placeholder."""
+    parts = [known_rating(net, table) for table in dict.fromkeys(element)]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=bool)

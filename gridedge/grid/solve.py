@@ -23,9 +23,9 @@ from gridedge.grid.engines.march import march
 from gridedge.grid.engines.moving import Moving, as_values
 from gridedge.grid.feeders import find_bus
 from gridedge.grid.gather import OnDisk, Reduced, Whole
-from gridedge.grid.inject import Background, add_sites, moving_background, private_copy
+from gridedge.grid.inject import Background, add_sites, check_supply, moving_background, private_copy
 from gridedge.grid.keep import Part, Plan, check_names
-from gridedge.grid.ratings import known_rating
+from gridedge.grid.ratings import known_ratings
 from gridedge.grid.results import Readout
 from gridedge.measure.limits import Limits
 
@@ -143,7 +143,7 @@ def solve(
         behind = behind_impedance(own, **({} if sources == "emf" else dict(sources)))
     flow = choose(own, moving, time, engine, tol_vm_pu, Supply(enforce_q_lims, supply == "headroom"))
     if rows is not None:
-        _supplied(own, flow.out, rows)
+        check_supply(own, flow.out, rows)
     plan = _plan(own, flow.out, names, limits, at)
     keep: Whole | OnDisk | Reduced
     if names is not None:
@@ -216,15 +216,6 @@ def _plan(
     return Plan(names, low, high, chosen)
 
 
-def _supplied(net: Any, out: Readout, rows: NDArray[np.intp]) -> None:
-    """Raise InputError for a site at a bus that no source reaches: it would draw nothing, and nobody would see it."""
-    alive = set(out.bus_index[out.bus_row >= 0].tolist())
-    for bus, name in zip(net.sgen.bus.to_numpy()[rows], net.sgen.name.to_numpy()[rows], strict=True):
-        if int(bus) not in alive:
-            cure = "Close the switches towards it, or choose another bus."
-            raise bad(f"site {name!r} connects to a bus without supply", f"bus {bus}", cure)
-
-
 def _dataset(
     keep: Whole | OnDisk | Reduced,
     plan: Plan,
@@ -243,7 +234,7 @@ def _dataset(
         branch=out.labels,
         element=("branch", out.element),
         index=("branch", out.index),
-        rating_known=("branch", _known(net, out)),
+        rating_known=("branch", known_ratings(net, out.element)),
     )
     if "reduction" in ds.dims:
         ds = ds.assign_coords(reduction=[n for n in plan.names or () if n != "beyond"])
@@ -260,13 +251,6 @@ def _dataset(
         ds["p_site_mw"] = injections["p_mw"]
         ds["q_site_mvar"] = injections["q_mvar"]
     return schema.describe(ds)
-
-
-def _known(net: Any, out: Readout) -> NDArray[np.bool_]:
-    """Return, per branch, whether its rating is one, or a placeholder."""
-    tables = dict.fromkeys(out.element)
-    parts = [known_rating(net, table) for table in tables]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
 
 
 def _no_step(injections: xr.Dataset | None, steps: int) -> str:
