@@ -146,7 +146,7 @@ def behind_impedance(net: Any, *, s_sc_mva: Given = None, rx: Given = None, xd_t
     return Behind(sources, remarks)
 
 
-def at_mean(net: Any, moving: list[Moving]) -> None:
+def at_mean(net: Any, moving: list[Moving]) -> list[Moving]:
     """Set what moves to its mean over the waveform, in place: the state that the slow controls have settled for.
 
     Parameters
@@ -156,13 +156,18 @@ def at_mean(net: Any, moving: list[Moving]) -> None:
     moving : list of Moving
         What moves; values that are no number do not count.
 
+    Returns
+    -------
+    list of Moving
+        What goes on moving: generators whose power is the same in every state now stand there.
+
     Raises
     ------
     InputError
         If the power of generators moves: behind an EMF it is a result, not an input.
     """
     for m in moving:
-        if m.table == "gen":
+        if m.table == "gen" and not m.constant():
             cure = 'Move them as sgen, or solve with sources="held".'
             raise bad("the background moves generators, whose sources are EMFs", "gen", cure)
         mean = m.mean()
@@ -171,6 +176,7 @@ def at_mean(net: Any, moving: list[Moving]) -> None:
         values = net[m.table][m.column].to_numpy(float).copy()
         values[m.rows] = mean
         net[m.table][m.column] = values
+    return [m for m in moving if m.table != "gen"]
 
 
 def _refuse(net: Any) -> None:

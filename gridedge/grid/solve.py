@@ -139,7 +139,7 @@ def solve(
     reference.base_state(own)
     behind = Behind((), [])
     if sources != "held":
-        at_mean(own, moving)
+        moving = at_mean(own, moving)
         behind = behind_impedance(own, **({} if sources == "emf" else dict(sources)))
     flow = choose(own, moving, time, engine, tol_vm_pu, Supply(enforce_q_lims, supply == "headroom"))
     if rows is not None:

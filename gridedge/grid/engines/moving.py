@@ -69,6 +69,14 @@ class Moving:
             count += finite.sum(axis=0)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
+    def constant(self) -> bool:
+        """Say whether every state has the same values."""
+        first = self.at_each(np.array([0]))
+        if self.held is not None:
+            return all((self.values[k] == first / self.sign).all() for k in np.unique(self.held).tolist())
+        pieces = range(0, self.states, _TOGETHER)
+        return all((self.at(slice(k, min(k + _TOGETHER, self.states))) == first).all() for k in pieces)
+
     def pick(self, states: NDArray[np.intp]) -> Moving:
         """Return the same column for some states only."""
         return Moving(self.table, self.column, self.rows, self.at_each(states))
