@@ -20,6 +20,7 @@ from states import States, apart, truth
 import gridedge
 
 AGREE_PU = 1e-8
+_ROOM = 1_500_000_000  # bytes that a longer series may take, to tell what a further step takes
 SERIES, PLAIN = "run_timeseries", "runpp"
 Given = Callable[[States], tuple[Any, dict[str, Any]]]
 
@@ -164,9 +165,12 @@ def ours(states: States, reduce: list[str] | None, given: Given = as_background)
     whole_s = best_s(timed)
     step_s = whole_s / states.count
     result = kept[0]
-    few = states.some(slice(0, states.count // 4))
-    quarter_s = best_s(lambda: call(few, reduce))
-    further_s = (whole_s - quarter_s) / (states.count - few.count)
+    held = sum(v.nbytes for v in states.columns.values()) * (1 if reduce else 6)
+    times = int(np.clip(_ROOM // held, 2, 12))
+    longer = states.some(np.tile(np.arange(states.count), times))
+    kept.clear()
+    longer_s = best_s(lambda: call(longer, reduce))
+    further_s = (longer_s - whole_s) / (longer.count - states.count)
     engine, left = result.attrs["engine"], result.attrs["steps_not_converged"]
     which = np.unique(np.linspace(0, states.count - 1, 64).astype(int))
     few = states.some(which)

@@ -248,8 +248,11 @@ def _dataset(
         "steps_not_converged": int((~converged).sum()),
     }
     if injections is not None:
-        ds["p_site_mw"] = injections["p_mw"]
-        ds["q_site_mvar"] = injections["q_mvar"]
+        # As plain variables: to align two long clocks xarray would write both out.
+        own = {n: c.variable for n, c in injections.coords.items() if "time" not in c.dims and n != "bus"}
+        ds = ds.assign_coords(own)
+        ds["p_site_mw"] = injections["p_mw"].variable
+        ds["q_site_mvar"] = injections["q_mvar"].variable
     return schema.describe(ds)
 
 

@@ -20,7 +20,7 @@ from gridedge.grid.engines.threads import on_threads
 from gridedge.grid.keep import Keeper, Part, Plan
 
 CELLS = 4096
-_STATES = 1 << 20  # states that are read together
+_STATES = 1 << 19  # states that are read together
 _SPANS = 8  # stretches of them that threads sort side by side, whatever the number of threads
 
 

@@ -35,7 +35,7 @@ _SEEN = 4096  # states that say where most of them lie
 _FEW = 64  # a part with less than one of so many states is left to the batch engine
 _WORTH = 2000  # states per surface below which the batch engine is as fast
 _THIN_PU = 1e-13  # an axis whose whole range injects less is none
-_READ = 1 << 21  # numbers that are read at once: a file is read in chunks, which should not be opened twice
+_READ = 1 << 20  # numbers that are read at once: a file is read in chunks, which should not be opened twice
 _IDLE = 0.01  # of the tolerance: an axis that moves no voltage by more is left out
 _SAFETY = 0.25  # of the tolerance, which the held-out states must meet: they are a sample
 
@@ -263,7 +263,7 @@ def _axes(what: Inputs, free: NDArray[np.intp], states: int) -> tuple[Axes, Floa
             z = (read(first, first + size) - middle) @ direction
         z[np.isinf(z)] = np.nan
         low, high = np.fmin(low, np.fmin.reduce(z, axis=0)), np.fmax(high, np.fmax.reduce(z, axis=0))
-        seen.append(z[-first % every :: every])
+        seen.append(z[-first % every :: every].copy())  # a view would hold all of it
     if not np.isfinite(low).all():
         return "no state has an input that is a number"
     # What an axis can inject over its whole range, in pu.
