@@ -122,7 +122,7 @@ def _solve(
         title=spec.title,
         question=spec.question,
         answer=answer.sentences(findings, rows, spec.background.days),
-        facts=describe.facts(spec, campus, feeder, bus, bus_name, season_s, shape),
+        facts=describe.facts(spec, campus, feeder, bus, bus_name, season_s, shape, flows),
         notes=list(dict.fromkeys(notes)),
         findings=findings,
         summary=summary,
