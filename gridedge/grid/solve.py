@@ -90,7 +90,7 @@ def solve(
     enforce_q_lims : bool
         Whether generators keep ``min_q_mvar`` and ``max_q_mvar``: their bus then leaves its set-point, and returns to
         it when it can.  With either, the series has ``p_unit_mw(time, unit)``, ``q_unit_mvar(time, unit_bus)`` and
-        ``at_limit(time, unit_bus)`` (1 at the upper, -1 at the lower limit).
+        ``at_limit(time, unit_bus)`` (1 at the upper, -1 at the lower limit); a ``store`` holds the four alone.
     store : str or path, optional
         Write the series of every step to a new Zarr store there, block by block, and return it lazily; needs
         the extra ``[zarr]``.
