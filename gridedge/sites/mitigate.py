@@ -12,8 +12,9 @@ from pydantic import Field
 from gridedge import schema
 from gridedge.errors import bad, nearest
 from gridedge.sites.facility import tan_phi
-from gridedge.sites.smoothing import DummyLoad, dummy_load
-from gridedge.sites.storage import Battery, ramp_limiting_battery
+from gridedge.sites.smoothing import DummyLoad
+from gridedge.sites.step import Around
+from gridedge.sites.storage import Battery
 from gridedge.spec import build
 
 Step = Annotated[DummyLoad | Battery, Field(discriminator="step")]
@@ -50,7 +51,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     schema.require(load, ["p_mw"], thing="the load")
     if isinstance(steps, Mapping | str) or not isinstance(steps, Sequence):
         raise bad("steps must be a list", type(steps).__name__, 'Write [{"step": "battery", ...}].')
-    dt_s = schema.clock(load)
+    around = Around(schema.clock(load), nameplate_mw=load.attrs.get("nameplate_mw"))
     order = load["p_mw"].dims
     p = load["p_mw"].transpose(..., "time")
     now = p.values.astype(float)
@@ -63,20 +64,13 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
         step = _step(given)
         taken.append(step)
         _check_place(step, load)
-        if isinstance(step, DummyLoad):
-            nameplate_mw = _nameplate_mw(load)
-            filled = dummy_load(
-                now, dt_s, floor_mw=step.floor_pu * nameplate_mw, reaction_s=step.reaction_s, most_mw=nameplate_mw
-            )
-            books["wasted_mw"] += filled
-            now = now + filled
-        else:
-            rows = now.reshape(-1, now.shape[-1])
-            runs = [ramp_limiting_battery(row, dt_s, step) for row in rows]
-            now = np.stack([r.p_mw for r in runs]).reshape(now.shape)
-            books["lost_mw"] += np.stack([r.lost_mw for r in runs]).reshape(now.shape)
-            books["stored_mw"] += np.stack([r.stored_mw for r in runs]).reshape(now.shape)
-            charge[f"{earlier + number}:{step.step}"] = np.stack([r.soc_pu for r in runs]).reshape(now.shape)
+        found = step.act(now, around)
+        now = found.p_mw
+        for name in _BOOKS:
+            if (values := getattr(found, name)) is not None:
+                books[name] += values
+        if found.soc_pu is not None:
+            charge[f"{earlier + number}:{step.step}"] = found.soc_pu
     bare = load.drop_dims("storage", errors="ignore")
     out = bare.assign(p_mw=p.copy(data=now).transpose(*order), p_before_mw=load.get("p_before_mw", load["p_mw"]).copy())
     for name, values in books.items():
@@ -127,10 +121,3 @@ def _hold_power_factor(out: xr.Dataset, load: xr.Dataset) -> None:
     out["q_mvar"] = (out["p_mw"] * ratio).transpose(*load["q_mvar"].dims)
     apparent = np.hypot(out["p_mw"] - load["p_mw"], out["q_mvar"] - load["q_mvar"])
     out.attrs["storage_inverter_mva"] = float(apparent.max())
-
-
-def _nameplate_mw(load: xr.Dataset) -> float:
-    if "nameplate_mw" not in load.attrs:
-        cure = 'Set load.attrs["nameplate_mw"] to the nameplate of the servers in MW.'
-        raise bad("the load does not say its nameplate", "", cure)
-    return float(load.attrs["nameplate_mw"])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from gridedge.errors import bad
+from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
@@ -29,6 +30,15 @@ class DummyLoad(Spec):
         ge=0,
     )
     """How late it sees the power that it fills up. [s]"""
+
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Fill up to the floor."""
+        if around.nameplate_mw is None:
+            cure = 'Set load.attrs["nameplate_mw"] to the nameplate of the servers in MW.'
+            raise bad("the load does not say its nameplate", "", cure)
+        floor_mw, most_mw = self.floor_pu * around.nameplate_mw, around.nameplate_mw
+        filled = dummy_load(p_mw, around.dt_s, floor_mw=floor_mw, reaction_s=self.reaction_s, most_mw=most_mw)
+        return Outcome(p_mw + filled, wasted_mw=filled)
 
 
 def dummy_load(p_mw: Float, dt_s: float, *, floor_mw: float, reaction_s: float, most_mw: float) -> Float:

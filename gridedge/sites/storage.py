@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gridedge.errors import bad
+from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
@@ -60,6 +61,15 @@ class Battery(Spec):
             cure = f"Start within {self.soc_min_pu} to {self.soc_max_pu} pu."
             raise bad("the battery starts outside its window", f"soc_start_pu {self.soc_start_pu}", cure)
         return self
+
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Limit the ramp of each row."""
+        runs = [ramp_limiting_battery(row, around.dt_s, self) for row in p_mw.reshape(-1, p_mw.shape[-1])]
+        after, lost, stored, soc = (
+            np.stack([getattr(r, name) for r in runs]).reshape(p_mw.shape)
+            for name in ("p_mw", "lost_mw", "stored_mw", "soc_pu")
+        )
+        return Outcome(after, lost_mw=lost, stored_mw=stored, soc_pu=soc)
 
 
 @dataclass(frozen=True)
