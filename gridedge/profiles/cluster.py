@@ -95,23 +95,22 @@ class ClusterProfile(Spec):
     @model_validator(mode="after")
     def _fits(self) -> ClusterProfile:
         problems = []
-        taken = sum(part.share_pu for part in (*self.jobs, *self.beside))
+        parts: list[ClusterJob | Beside] = [*self.jobs, *self.beside]
+        taken = sum(part.share_pu for part in parts)
         if taken > 1 + 1e-9:
             cure = "Lower the shares of jobs and beside until they sum to 1 or less; the rest is idle."
             problems.append(Problem("more servers are taken than there are", f"share_pu sums to {taken:g}", cure))
         mine = server(self.server).name
-        for number, part in enumerate(self.jobs):
-            other = server(part.job.server).name
+        for number, job in enumerate(self.jobs):
+            other = server(job.job.server).name
             if other != mine:
                 cure = f"Give it `server: {mine}`, or make a cluster of its own."
-                problems.append(
-                    Problem(f"jobs.{number} is for another server", f"{other}, the cluster has {mine}", cure)
-                )
-        for label, parts in (("jobs", self.jobs), ("beside", self.beside)):
-            for number, some in enumerate(parts):
-                if round(some.share_pu * self.servers) < 1:
-                    cure = f"Give at least {1 / self.servers:.3g}, or more servers."
-                    problems.append(Problem(f"{label}.{number} has no whole server", f"share_pu {some.share_pu}", cure))
+                value = f"{other}, the cluster has {mine}"
+                problems.append(Problem(f"jobs.{number} is for another server", value, cure))
+        for part in parts:
+            if round(part.share_pu * self.servers) < 1:
+                cure = f"Give at least {1 / self.servers:.3g}, or more servers."
+                problems.append(Problem("a part of the cluster has no whole server", f"share_pu {part.share_pu}", cure))
         if problems:
             raise InputError(problems)
         return self

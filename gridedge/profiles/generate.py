@@ -148,8 +148,8 @@ def _notes(made: list[_Made], end_s: float) -> list[str]:
     if len(made) == 1:
         some = "failure stops" if counts[0] == 1 else "failures stop"
         return [
-            f"{counts[0]} {some} a job within the series, {hangs[0]} of them as a hang; {replay_s[0]:.0f} s of training "
-            "since the last checkpoints are done again and draw power as work."
+            f"{counts[0]} {some} a job within the series, {hangs[0]} of them as a hang; {replay_s[0]:.0f} s of "
+            "training since the last checkpoints are done again and draw power as work."
         ]
     return [
         f"{min(counts)} to {max(counts)} failures stop a job within a member, on average {np.mean(counts):.3g}, "
