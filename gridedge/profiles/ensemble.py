@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gridedge.errors import InputError, bad
+from pydantic import ValidationError
+
+from gridedge.errors import bad
 from gridedge.profiles.chance import counted_uniform
 from gridedge.spec import Origin, Spec
 
@@ -90,8 +92,7 @@ def draw_member(spec: S, member: int, *, seed: int) -> S:
         shown.append(f"{item.path[-1]} {drawn:.4g}")
     try:
         return type(spec).model_validate(data)
-    except ValueError as error:
-        cure = "Narrow the ranges under origins, so that every combination is possible."
-        raise bad(f"the values drawn for member {member} do not fit together", ", ".join(shown), cure) from (
-            error if isinstance(error, InputError) else None
-        )
+    except ValidationError as error:
+        why = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
+        cure = f"{why} Narrow the ranges under origins, so that every combination is possible."
+        raise bad(f"the values drawn for member {member} do not fit together", ", ".join(shown), cure) from error

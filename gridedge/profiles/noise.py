@@ -73,7 +73,7 @@ def noise_knots(
     # Knots before time 0 have numbers below 0: an offset keeps them countable.
     first, last = int(np.floor(from_s / step)) - 1, int(np.ceil(to_s / step)) + 1
     at = np.arange(first, last + 1)
-    weights: Float = np.power(octaves.slope, np.arange(octaves.count, dtype=float))
+    weights: Float = np.asarray(octaves.slope ** np.arange(octaves.count), dtype=float)
     weights = weights / float(np.sqrt((weights**2).sum()))
     level: Float = np.zeros(at.size)
     for octave, weight in enumerate(weights):
@@ -82,7 +82,7 @@ def noise_knots(
         drawn = counted_normal(seed, member, stream + octave, int(number[0]), int(number[-1]) + 2)
         number -= number[0]
         part = within / size
-        level += weight * ((1.0 - part) * drawn[number] + part * drawn[number + 1])
+        level += float(weight) * ((1.0 - part) * drawn[number] + part * drawn[number + 1])
     time_s: Float = at * step
     return time_s, np.clip(level, -NOISE_SIGMAS, NOISE_SIGMAS)
 
