@@ -204,14 +204,13 @@ class Job:
 
 def _framed(time: Float, level: Float, from_s: float, to_s: float) -> Line:
     """Return a line with finite ends: held at its first and last level where it does not reach."""
-    finite = np.isfinite(time)
-    first = int(np.argmax(finite)) if finite.any() else time.size
-    lead = level[max(first - 1, 0)]
-    inner_t, inner_v = time[finite], level[finite]
-    front = min(from_s, float(inner_t[0])) if inner_t.size else from_s
-    back = max(to_s, float(inner_t[-1])) if inner_t.size else to_s
-    tail = level[-1]
-    return np.concatenate(([front], inner_t, [back])), np.concatenate(([lead], inner_v, [tail]))
+    ever, never = time == -np.inf, time == np.inf
+    lead = level[np.flatnonzero(ever)[-1]] if ever.any() else level[0]
+    inner = ~(ever | never)
+    time, level, tail = time[inner], level[inner], level[np.argmax(never)] if never.any() else level[-1]
+    front = min(from_s, float(time[0])) if time.size else from_s
+    back = max(to_s, float(time[-1])) if time.size else to_s
+    return np.concatenate(([front], time, [back])), np.concatenate(([lead], level, [tail]))
 
 
 def training_power_mw(
