@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from gridedge.errors import bad
 from gridedge.profiles.cluster import ClusterJob, ClusterProfile
 from gridedge.profiles.job import TrainingProfile
+from gridedge.spec import build
 
 P = TypeVar("P", TrainingProfile, ClusterProfile)
+_LEVELS = ("compute_pu", "overshoot_pu", "taper_pu", "residual_pu", "dip_pu", "evaluation_pu")
 EXPONENT = 2.0
 """Power above idle goes with frequency to this power; assumed, between 1 (voltage fixed) and 3 (voltage follows)."""
 COMPUTE_BOUND_PU = 0.8
@@ -45,40 +47,39 @@ def cap_frequency(
     profile : TrainingProfile or ClusterProfile
         The slower job.
     figures : dict
-        ``frequency_pu``; ``slowdown_pu``, the lengthening of an iteration over its length; ``delayed_pu``, the share of the
-        work that is not done in the same time; of a cluster both are means by servers.
+        ``frequency_pu``; ``slowdown_pu``, the lengthening of an iteration over its length; ``delayed_pu``, the
+        share of the work that is not done in the same time; of a cluster all are means by servers.
 
     Raises
     ------
     InputError
-        If a value is outside its range, or the compute level would fall to the communication level.
+        If a value is outside its range.
 
     Notes
     -----
     .. math:: P - P_{idle} \sim f^a, \qquad T_{compute} \sim \frac{s}{f} + 1 - s
 
     Power of clocked logic goes with :math:`f V^2`; with the voltage following the frequency a is 3, with a fixed one
-    it is 1 (Weste and Harris, CMOS VLSI Design, 4th ed., 2011, section 5.2).  Both a and s are assumed.  The
-    communication level and its time stay: the network and the memory keep their own clocks.
+    it is 1 (Weste and Harris, CMOS VLSI Design, 4th ed., 2011, section 5.2).  Both a and s are assumed.  Every
+    level above idle is lowered, communication too: its kernels spin on the same clock.  The time of the communication
+    stays: the network keeps its own.
     """
     if not 0 < frequency_pu <= 1:
         raise bad("frequency_pu cannot be held", frequency_pu, "Give 0 < frequency_pu <= 1, over the profile's own.")
     _check_law(exponent, compute_bound_pu)
     if isinstance(profile, ClusterProfile):
-        return _each(
-            profile, lambda job: cap_frequency(job, frequency_pu, exponent=exponent, compute_bound_pu=compute_bound_pu)
-        )
+        law = {"exponent": exponent, "compute_bound_pu": compute_bound_pu}
+        return _each(profile, lambda job: cap_frequency(job, frequency_pu, **law))
     idle, factor = profile.idle_level_pu, frequency_pu**exponent
 
     def lower(level: float) -> float:
         return idle + (level - idle) * factor if level > idle else level
 
-    changed: dict[str, Any] = {"compute_pu": lower(profile.compute_pu), "notch_pu": profile.notch_pu * factor}
-    for name in ("overshoot_pu", "taper_pu", "residual_pu", "dip_pu", "evaluation_pu"):
+    changed: dict[str, Any] = {"notch_pu": profile.notch_pu * factor}
+    for name in (*_LEVELS, "communication_pu"):
         level = getattr(profile, name)
         if level is not None:
-            floor = profile.communication_pu if name in {"taper_pu", "residual_pu"} else 0.0
-            changed[name] = max(lower(level), floor)
+            changed[name] = lower(level)
     return _stretched(profile, changed, frequency_pu, compute_bound_pu)
 
 
@@ -119,13 +120,14 @@ def cap_power(
     """
     _check_law(exponent, compute_bound_pu)
     if isinstance(profile, ClusterProfile):
-        return _each(profile, lambda job: cap_power(job, cap_pu, exponent=exponent, compute_bound_pu=compute_bound_pu))
+        law = {"exponent": exponent, "compute_bound_pu": compute_bound_pu}
+        return _each(profile, lambda job: cap_power(job, cap_pu, **law))
     lowest = max(profile.communication_pu, profile.idle_level_pu)
     if not cap_pu > lowest:
         cure = f"Give cap_pu above {lowest:g}."
         raise bad("the cap does not lie above communication and idle power", f"cap_pu {cap_pu}", cure)
     changed: dict[str, Any] = {}
-    for name in ("compute_pu", "overshoot_pu", "taper_pu", "residual_pu", "dip_pu", "evaluation_pu"):
+    for name in _LEVELS:
         level = getattr(profile, name)
         if level is not None:
             changed[name] = min(level, cap_pu)
@@ -261,4 +263,4 @@ def _changed(spec: S, values: dict[str, Any]) -> S:
     data = copy.model_dump(mode="json", exclude_unset=True)
     if "origins" in data:
         data["origins"] = {k: v for k, v in data["origins"].items() if k not in values}
-    return type(spec).model_validate(data)
+    return build(type(spec), data)
