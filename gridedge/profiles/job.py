@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gridedge.errors import InputError, Problem, bad
-from gridedge.profiles.catalog import server
+from gridedge.profiles.catalog import ServerChoice, server
 from gridedge.spec import Origin, Spec, quantity
 
 NOISE_SIGMAS = 3.0
@@ -31,8 +31,8 @@ class TrainingProfile(Spec):
     title: str = ""
     source: str = ""
     licence: str = ""
-    server: str = "8xH100"
-    """Server type, as the catalogue names it."""
+    server: ServerChoice = "8xH100"
+    """Server type: its name in the catalogue, a file, or its figures."""
     servers: int = Field(1, ge=1)
     """Number of servers."""
 
