@@ -258,6 +258,32 @@ class TrainingProfile(Spec):
             found.append(Problem("the job ends before it begins", value, "Give end_s above begin_s."))
         return found
 
+    def unused(self) -> set[str]:
+        """Return the keys that have no effect as the others stand: what is off need not be known."""
+        off: set[str] = set()
+        for prefix in ("checkpoint", "evaluation"):
+            if getattr(self, f"{prefix}_interval_s") is None:
+                off |= {name for name in type(self).model_fields if name.startswith(f"{prefix}_")}
+        if self.checkpoint_mode == "synchronous":
+            off |= {"checkpoint_snapshot_s", "checkpoint_write_pu"}
+        if not self.failures_per_accelerator_h:
+            off |= {"hang_share", "hang_pu", "watchdog_s", "restart_s"}
+            if self.begin_s is None:
+                off |= {"init_s", "init_pu", "warm_up_s"}
+        if not self.noise_pu:
+            off |= {"noise_step_s", "noise_octaves", "noise_slope", "node_correlation"}
+        if self.noise_octaves == 1:
+            off |= {"noise_slope"}
+        if self.dip_pu is None:
+            off |= {"dip_at_s", "dip_fall_s", "dip_hold_s", "dip_recovery_s"}
+        if self.overshoot_pu is None:
+            off |= {"overshoot_s"}
+        if self.micro_batches == 1:
+            off |= {"notch_pu", "notch_s"}
+        if self.end_s is None:
+            off |= {"stop_s"}
+        return off
+
     @property
     def nameplate_mw(self) -> float:
         """Nameplate power of all servers, in MW."""

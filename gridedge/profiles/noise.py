@@ -6,6 +6,8 @@ The sum over N servers whose noise has the deviation s each and the correlation 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,15 +25,34 @@ def shares(profile: TrainingProfile, servers: int) -> tuple[float, float]:
     return float(np.sqrt(rho)), float(np.sqrt((1.0 - rho) / servers))
 
 
+@dataclass(frozen=True)
+class Octaves:
+    """How a noise is spread over frequency.
+
+    Parameters
+    ----------
+    step_s : float
+        Distance of the finest knots. [s]
+    count : int
+        Octaves; each has knots twice as far apart as the one before.
+    slope : float
+        Deviation of an octave over that of the next finer one.
+    """
+
+    step_s: float
+    count: int
+    slope: float
+
+
 def noise_knots(
-    profile: TrainingProfile, from_s: float, to_s: float, *, seed: int, member: int, stream: int
+    octaves: Octaves, from_s: float, to_s: float, *, seed: int, member: int, stream: int
 ) -> tuple[Float, Float]:
     """Return the knots of a noise of unit deviation around a stretch of time.
 
     Parameters
     ----------
-    profile : TrainingProfile
-        Its ``noise_step_s``, ``noise_octaves`` and ``noise_slope``.
+    octaves : Octaves
+        Its knots and their weights.
     from_s, to_s : float
         The stretch. [s]
     seed, member, stream : int
@@ -48,21 +69,22 @@ def noise_knots(
     is a line on the finest knots.  Weights w_j ~ slope^j have the square sum 1: the deviation is 1 where all octaves
     have a knot, and down to the root of 2/3 of a coarse octave's between its knots.
     """
-    step = profile.noise_step_s
+    step = octaves.step_s
     # Knots before time 0 have numbers below 0: an offset keeps them countable.
     first, last = int(np.floor(from_s / step)) - 1, int(np.ceil(to_s / step)) + 1
     at = np.arange(first, last + 1)
-    weights = profile.noise_slope ** np.arange(profile.noise_octaves)
-    weights /= np.sqrt((weights**2).sum())
-    level = np.zeros(at.size)
+    weights: Float = np.asarray(octaves.slope ** np.arange(octaves.count), dtype=float)
+    weights = weights / float(np.sqrt((weights**2).sum()))
+    level: Float = np.zeros(at.size)
     for octave, weight in enumerate(weights):
         size = 1 << octave
         number, within = np.divmod(at + (_BEFORE << octave), size)
         drawn = counted_normal(seed, member, stream + octave, int(number[0]), int(number[-1]) + 2)
         number -= number[0]
         part = within / size
-        level += weight * ((1.0 - part) * drawn[number] + part * drawn[number + 1])
-    return at * step, np.clip(level, -NOISE_SIGMAS, NOISE_SIGMAS)
+        level += float(weight) * ((1.0 - part) * drawn[number] + part * drawn[number + 1])
+    time_s: Float = at * step
+    return time_s, np.clip(level, -NOISE_SIGMAS, NOISE_SIGMAS)
 
 
 _BEFORE = 1 << 24  # knots that there may be before time 0, per octave: clocks of recorders may run ahead

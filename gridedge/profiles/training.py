@@ -18,7 +18,7 @@ from gridedge.profiles.chance import counted_uniform
 from gridedge.profiles.iteration import iteration_corners
 from gridedge.profiles.job import TrainingProfile
 from gridedge.profiles.lines import Line, step_means, value_at
-from gridedge.profiles.noise import COMMON, REST, node_stream, noise_knots, shares
+from gridedge.profiles.noise import COMMON, REST, Octaves, node_stream, noise_knots, shares
 from gridedge.profiles.timeline import Run, pause_lengths, timeline
 
 Float = NDArray[np.float64]
@@ -88,11 +88,14 @@ class Job:
         if not parts:
             return quiet
 
+        spec = self.profile
+        octaves = Octaves(spec.noise_step_s, spec.noise_octaves, spec.noise_slope)
+
         def noise(from_s: float, to_s: float) -> Line:
             time, level = np.empty(0), np.empty(0)
             for stream, share in parts:
                 chance = {"seed": self.seed, "member": self.member, "stream": self.stream + stream}
-                time, drawn = noise_knots(self.profile, from_s, to_s, **chance)
+                time, drawn = noise_knots(octaves, from_s, to_s, **chance)
                 level = share * drawn if level.size == 0 else level + share * drawn
             # Servers whose job is down are quiet: a knot there is 0.
             return time, self.profile.noise_pu * level * self._active_at(time)

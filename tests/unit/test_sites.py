@@ -167,7 +167,7 @@ def test_connect_refuses_what_it_cannot_carry():
         gridedge.connect(it_load([1, np.nan]), {}, bus=1)
     with pytest.raises(InputError, match="Did you mean 'power_factor'"):
         gridedge.connect(it_load([1, 2]), {"powerfactor": 0.9}, bus=1)
-    members = gridedge.generate("h100-training", duration_s=2, dt_s=1, members=2)
+    members = gridedge.generate("h100-at-scale", duration_s=2, dt_s=1, members=2)
     with pytest.raises(InputError, match="choose one member"):
         gridedge.connect(members, {}, bus=1)
 
@@ -218,7 +218,7 @@ def test_the_battery_never_makes_the_meter_export():
 
 
 def test_noise_that_could_make_power_negative_is_refused():
-    spec = {"profile": "h100-training", "communication_pu": 0.05, "checkpoint_interval_s": None}
+    spec = {"profile": "h100-at-scale", "communication_pu": 0.05, "checkpoint_interval_s": None}
     with pytest.raises(InputError, match="noise would make the power negative"):
         gridedge.generate(spec, duration_s=10, dt_s=1)
 
