@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gridedge.errors import bad
-from gridedge.profiles.catalog import server
+from gridedge.profiles.catalog import ServerChoice, server
 from gridedge.profiles.chance import counted_normal
 from gridedge.spec import Origin, Spec, quantity
 
@@ -30,8 +30,8 @@ class TrainingProfile(Spec):
     title: str = ""
     source: str = ""
     licence: str = ""
-    server: str = "8xH100"
-    """Server type, as the catalogue names it."""
+    server: ServerChoice = "8xH100"
+    """Server type: its name in the catalogue, a file, or its figures."""
     servers: int = Field(1, ge=1)
     """Number of servers."""
     period_s: float = Field(gt=0)
@@ -71,7 +71,6 @@ class TrainingProfile(Spec):
 
     @model_validator(mode="after")
     def _fits(self) -> TrainingProfile:
-        server(self.server)
         busy, idle = self.compute_share * self.period_s, (1 - self.compute_share) * self.period_s
         # Six sigma: an iteration that the jitter shortens must still hold its edges.
         shortest = 1 - 6 * self.period_jitter_pu

@@ -73,7 +73,7 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     return Campus(
         servers,
         float(load.attrs["nameplate_mw"]),
-        spec.load.server if isinstance(spec.load, TrainingProfile) else "measured server",
+        server(spec.load.server).name if isinstance(spec.load, TrainingProfile) else "measured server",
         float(bare["p_it_mw"].max()),
         float(p_bare.max()),
         _window_start(spec, p_bare),
