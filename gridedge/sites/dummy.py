@@ -59,26 +59,34 @@ class DummyLoad(Spec):
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Fill up to the floor."""
         floor_mw = self.held_mw(around)
-        most_mw, notes = around.nameplate_mw or 0.0, []
         unit: Chips | None = None
+        most_mw = self._nameplate_mw(around)
         if around.server is not None and around.servers is not None:
             unit = chips(around, asked_by="dummy_load")
             most_mw = unit.of_all_mw(unit.kind.edp_pu * unit.kind.tdp_w)
+            if floor_mw > (ceiling := unit.of_all_mw(unit.kind.tdp_w)):
+                cure = f"Give floor_pu at most {ceiling / self._nameplate_mw(around):.3g}."
+                raise bad(
+                    f"the floor lies above the ceiling of {unit.kind.name}", f"{floor_mw:g} MW > {ceiling:g} MW", cure
+                )
         share = active(p_mw, around)
         idle_mw = 0.0 if unit is None else unit.of_all_mw(unit.idle_w)
         runs = share > 1e-9
         # The power as if every server ran this job: the filling of one server, times those that run.
         work = np.where(runs, (p_mw - (1.0 - share) * idle_mw) / np.where(runs, share, 1.0), np.inf)
         reactive = self.trigger == "reactive"
-        filled, stolen = dummy_load(
+        # A load that has shown more than the catalogue's limit has a higher one.
+        shown = np.maximum.accumulate(np.where(runs, work, 0.0), axis=-1)
+        filled = dummy_load(
             work,
             around.dt_s,
             floor_mw=floor_mw,
             reaction_s=self.reaction_s if reactive else self.launch_s,
             sampling_s=self.sampling_s if reactive else 0.0,
-            most_mw=most_mw,
+            most_mw=np.maximum(most_mw, shown) if unit else most_mw,
             steals_pu=self.steals_pu,
         )
+        stolen = np.where(filled > 0, self.steals_pu * np.where(runs, work, 0.0), 0.0)
         wasted, delayed = filled * share, stolen * share
         after = p_mw - delayed + wasted
         held = share * floor_mw + (1.0 - share) * idle_mw
@@ -87,10 +95,11 @@ class DummyLoad(Spec):
             "missed_floor_mw": max(0.0, float(np.max(held - after, initial=0.0, where=runs))),
             "overshoot_mw": max(0.0, float(np.max(after - np.maximum(p_mw, held), initial=0.0))),
         }
+        notes = []
         if figures["missed_floor_mw"] > 1e-9 * floor_mw:
             notes.append(
-                f"dummy_load: the floor of {floor_mw:.4g} MW is missed by up to {figures['missed_floor_mw']:.3g} MW, and "
-                f"power overshoots by up to {figures['overshoot_mw']:.3g} MW, because the filling is late both ways."
+                f"dummy_load: the floor of {floor_mw:.4g} MW is missed by up to {figures['missed_floor_mw']:.3g} MW, "
+                f"and power overshoots by up to {figures['overshoot_mw']:.3g} MW: the filling is late both ways."
             )
         if self.steals_pu == 0.0:
             notes.append(
@@ -111,11 +120,11 @@ def dummy_load(
     *,
     floor_mw: float,
     reaction_s: float,
-    most_mw: float,
+    most_mw: float | Float,
     sampling_s: float = 0.0,
     steals_pu: float = 0.0,
-) -> tuple[Float, Float]:
-    r"""Return what a dummy workload draws on top of the real work, and what it takes from that.
+) -> Float:
+    r"""Return what a dummy workload draws on top of the real work.
 
     Parameters
     ----------
@@ -127,17 +136,17 @@ def dummy_load(
         Floor that is held. [MW]
     reaction_s : float
         Delay between the power and the reaction to it; within a step, its share of the step. [s]
-    most_mw : float
+    most_mw : float or ndarray
         The accelerators' own peak limit, which real and dummy work share. [MW]
     sampling_s : float
         Interval at which the power is read and held; within a step, half of it is added to the delay. [s]
     steals_pu : float
-        Share of the real work's power that is taken from it while the filling runs. [pu]
+        Share of the real work's power that is taken from it while the filling runs; the filling makes up for it. [pu]
 
     Returns
     -------
-    filled, stolen : ndarray, shape (..., time)
-        Dummy power and real work put off, neither negative. [MW]
+    ndarray, shape (..., time)
+        Dummy power, never negative. [MW]
 
     Raises
     ------
@@ -153,10 +162,8 @@ def dummy_load(
     adds to filling that has not stopped yet, up to the limit :math:`M`.  Telemetry that is read every
     :math:`t_s \ge \Delta t` shows the power of the last reading, :math:`t_r` old.
     """
-    if not 0 < floor_mw <= most_mw:
-        raise bad(
-            "the floor lies above the accelerators' limit", f"{floor_mw:g} MW > {most_mw:g} MW", "Lower floor_pu."
-        )
+    if not 0 < floor_mw <= (least := float(np.min(most_mw, initial=np.inf))):
+        raise bad("the floor lies above the accelerators' limit", f"{floor_mw:g} MW > {least:g} MW", "Lower floor_pu.")
     for name, value in (("reaction_s", reaction_s), ("sampling_s", sampling_s)):
         if value < 0:
             raise bad(f"{name} is negative", value, "It cannot act before it sees; give 0 or more.")
@@ -170,9 +177,8 @@ def dummy_load(
         late = int(delay + 1e-9)
         part = max(delay - late, 0.0)
         wanted = (1.0 - part) * _delayed(missing, late) + part * _delayed(missing, late + 1)
-    stolen = np.where(wanted > 0, steals_pu * real, 0.0)
-    filled = np.minimum(wanted, np.maximum(most_mw - (real - stolen), 0.0))
-    return np.where(np.isfinite(p_mw), filled, 0.0), stolen
+    rest = np.maximum(most_mw - (1.0 - steals_pu) * real, 0.0)
+    return np.where(np.isfinite(p_mw), np.minimum(wanted, rest), 0.0)
 
 
 def _delayed(values: Float, steps: int) -> Float:

@@ -49,7 +49,7 @@ class PowerFloor(Spec):
     percent_tmp_floor: float = Field(gt=0, le=100)
     """Primary floor. [% of the accelerator's ceiling]"""
     activation_percent: float | None = Field(None, gt=0, le=100)
-    """Power from which the work counts as running; half way from idle to the floor if left out (assumed). [% of the ceiling]"""
+    """Power from which work counts as running; half way from idle to the floor if left out (assumed). [% of ceiling]"""
     ramp_up_w_per_s: float = quantity(150.0, mark="quoted", source=f"80 % preset: {_FIRMUS}", gt=0)
     """Rise of the floor, and of the work while the floor is below its target. [W/s per accelerator]"""
     ramp_down_w_per_s: float = quantity(150.0, mark="quoted", source=f"80 % preset: {_FIRMUS}", gt=0)
@@ -75,7 +75,7 @@ class PowerFloor(Spec):
     peak_limit: bool = quantity(
         False, mark="assumed", source="the load holds already what the accelerators' own limit let through"
     )
-    """Whether the peak limit holds back work above the ceiling: up to the accelerator's edp_pu for edp_ms, then the ceiling."""
+    """Whether work above the ceiling is held back: up to the accelerator's edp_pu for edp_ms, then to the ceiling."""
     edp_ms: float = quantity(
         50.0,
         mark="quoted",
@@ -179,7 +179,8 @@ class PowerFloor(Spec):
         limit = unit.kind.edp_pu * unit.kind.tdp_w
         if highest > limit and not self.peak_limit:
             notes.append(
-                f"power_floor: the load asks {unit.kind.name} for up to {highest:.0f} W; its peak limit is {limit:.0f} W."
+                f"power_floor: the load asks {unit.kind.name} for up to {highest:.0f} W; "
+                f"its peak limit is {limit:.0f} W."
             )
         if 0 < self.ramp_down_hysteresis_ms < 1e3 * around.dt_s:
             notes.append(
@@ -242,7 +243,7 @@ def hold_floor(work_w: Float, active_pu: Float, dt_s: float, floor: PowerFloor, 
     ----------
     .. [1] NVIDIA, "nvidia-smi" manual, section Power Smoothing (2026): meaning of the parameters.
     .. [2] NVIDIA, "NVML API Reference Guide", Power Smoothing Information (2026): their names and units.
-    .. [3] Choukse et al., "Power Stabilization for AI Training Datacenters", arXiv:2508.14318 (2025): floor, ramps, EDP.
+    .. [3] Choukse et al., "Power Stabilization for AI Training Datacenters", arXiv:2508.14318 (2025).
     """
     primary_w = floor.percent_tmp_floor / 100.0 * kind.tdp_w
     target_w = np.full_like(work_w, primary_w)
