@@ -155,11 +155,18 @@ def _turning_points(values: Float, depth: float) -> Float:
     moved = values[np.concatenate((flat, [values.size - 1]))]
     slope = np.diff(moved) > 0
     ends = moved[np.concatenate(([True], slope[1:] != slope[:-1], [True]))]
-    kept = [float(ends[0])]
-    for value in ends[1:].tolist():
-        if len(kept) > 1 and (value - kept[-1]) * (kept[-1] - kept[-2]) >= 0:
+    low = high = 0  # until the series has spanned the depth once, its first swing is that between its extremes
+    for first in range(ends.size):
+        low, high = (first if ends[first] < ends[low] else low), (first if ends[first] > ends[high] else high)
+        if ends[high] - ends[low] >= depth:
+            break
+    else:
+        return ends[:1]
+    kept = [float(ends[min(low, high)]), float(ends[max(low, high)])]
+    for value in ends[first + 1 :].tolist():
+        if (value - kept[-1]) * (kept[-1] - kept[-2]) >= 0:
             kept[-1] = value
-        elif len(kept) == 1 or abs(value - kept[-1]) >= depth:
+        elif abs(value - kept[-1]) >= depth:
             kept.append(value)
     return np.array(kept)
 

@@ -167,7 +167,7 @@ def test_connect_refuses_what_it_cannot_carry():
         gridedge.connect(it_load([1, np.nan]), {}, bus=1)
     with pytest.raises(InputError, match="Did you mean 'power_factor'"):
         gridedge.connect(it_load([1, 2]), {"powerfactor": 0.9}, bus=1)
-    with pytest.raises(InputError, match="as gridedge.generate makes it"):
+    with pytest.raises(InputError, match="connect takes the IT power of one site"):
         gridedge.connect(gridedge.connect(it_load([1, 2]), {}, bus=1), {}, bus=1)
 
 
