@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gridedge.errors import InputError, Problem, bad
-from gridedge.profiles.catalog import server
+from gridedge.profiles.catalog import ServerChoice, server
 from gridedge.spec import Origin, Spec, quantity
 
 NOISE_SIGMAS = 3.0
@@ -31,8 +31,8 @@ class TrainingProfile(Spec):
     title: str = ""
     source: str = ""
     licence: str = ""
-    server: str = "8xH100"
-    """Server type, as the catalogue names it."""
+    server: ServerChoice = "8xH100"
+    """Server type: its name in the catalogue, a file, or its figures."""
     servers: int = Field(1, ge=1)
     """Number of servers."""
 
@@ -257,6 +257,32 @@ class TrainingProfile(Spec):
             value = f"end_s {self.end_s}, begin_s {self.begin_s}"
             found.append(Problem("the job ends before it begins", value, "Give end_s above begin_s."))
         return found
+
+    def unused(self) -> set[str]:
+        """Return the keys that have no effect as the others stand: what is off need not be known."""
+        off: set[str] = set()
+        for prefix in ("checkpoint", "evaluation"):
+            if getattr(self, f"{prefix}_interval_s") is None:
+                off |= {name for name in type(self).model_fields if name.startswith(f"{prefix}_")}
+        if self.checkpoint_mode == "synchronous":
+            off |= {"checkpoint_snapshot_s", "checkpoint_write_pu"}
+        if not self.failures_per_accelerator_h:
+            off |= {"hang_share", "hang_pu", "watchdog_s", "restart_s"}
+            if self.begin_s is None:
+                off |= {"init_s", "init_pu", "warm_up_s"}
+        if not self.noise_pu:
+            off |= {"noise_step_s", "noise_octaves", "noise_slope", "node_correlation"}
+        if self.noise_octaves == 1:
+            off |= {"noise_slope"}
+        if self.dip_pu is None:
+            off |= {"dip_at_s", "dip_fall_s", "dip_hold_s", "dip_recovery_s"}
+        if self.overshoot_pu is None:
+            off |= {"overshoot_s"}
+        if self.micro_batches == 1:
+            off |= {"notch_pu", "notch_s"}
+        if self.end_s is None:
+            off |= {"stop_s"}
+        return off
 
     @property
     def nameplate_mw(self) -> float:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from gridedge.errors import bad
+from gridedge.profiles import reshape
 from gridedge.sites.chip import active, chips
+from gridedge.sites.regenerate import Work
 from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
+_EXPONENT = "between 1 (the voltage is fixed) and 3 (it follows the clock)"
+_BOUND = "the rest of the compute phase waits for memory"
 
 
 class PowerCap(Spec):
@@ -25,6 +29,10 @@ class PowerCap(Spec):
     """Where it acts: in the accelerators."""
     cap_pu: float = Field(gt=0, le=1)
     """Highest IT power. [pu of IT nameplate]"""
+    exponent: float = quantity(reshape.EXPONENT, mark="assumed", source=_EXPONENT, ge=1, le=3)
+    """Power above idle goes with the clock to this power. [1]"""
+    compute_bound_pu: float = quantity(reshape.COMPUTE_BOUND_PU, mark="assumed", source=_BOUND, ge=0, le=1)
+    """Share of the compute phase whose time goes with the inverse of the clock. [pu]"""
 
     def capped_mw(self, around: Around) -> float:
         """Return the highest IT power in MW that the cap lets through."""
@@ -33,12 +41,9 @@ class PowerCap(Spec):
             raise bad("the load does not say its nameplate", "", cure)
         return self.cap_pu * around.nameplate_mw
 
-    def reshaped(self, profile: Any) -> tuple[Any, Mapping[str, float]]:
+    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
         """Return the profile with its compute phases stretched, and by how much."""
-        from gridedge.profiles.reshape import cap_power
-
-        made: tuple[Any, Mapping[str, float]] = cap_power(profile, self.cap_pu)
-        return made
+        return reshape.cap_power(profile, self.cap_pu, exponent=self.exponent, compute_bound_pu=self.compute_bound_pu)
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Clip a series whose work cannot be stretched, and book what is put off."""
@@ -55,14 +60,10 @@ class FrequencyCap(Spec):
     """Where it acts: in the accelerators."""
     frequency_pu: float = Field(gt=0, le=1)
     """Clock. [pu of the clock without a cap]"""
-    exponent: float = quantity(
-        2.0,
-        mark="assumed",
-        source="dynamic power is C V^2 f; the voltage falls with the clock, but not as fast",
-        ge=1,
-        le=3,
-    )
+    exponent: float = quantity(reshape.EXPONENT, mark="assumed", source=_EXPONENT, ge=1, le=3)
     """Power above idle goes with the clock to this power. [1]"""
+    compute_bound_pu: float = quantity(reshape.COMPUTE_BOUND_PU, mark="assumed", source=_BOUND, ge=0, le=1)
+    """Share of the compute phase whose time goes with the inverse of the clock. [pu]"""
 
     def capped_mw(self, around: Around) -> float:
         """Return the highest IT power in MW that the cap lets through: that of accelerators at their ceiling."""
@@ -70,12 +71,11 @@ class FrequencyCap(Spec):
         above_w = unit.kind.tdp_w - unit.idle_w
         return unit.of_all_mw(unit.idle_w + above_w * self.frequency_pu**self.exponent)
 
-    def reshaped(self, profile: Any) -> tuple[Any, Mapping[str, float]]:
+    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
         """Return the profile with its compute phases stretched, and by how much."""
-        from gridedge.profiles.reshape import cap_frequency
-
-        made: tuple[Any, Mapping[str, float]] = cap_frequency(profile, self.frequency_pu, exponent=self.exponent)
-        return made
+        return reshape.cap_frequency(
+            profile, self.frequency_pu, exponent=self.exponent, compute_bound_pu=self.compute_bound_pu
+        )
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Lower the power above idle of a series whose work cannot be stretched, and book what is put off."""

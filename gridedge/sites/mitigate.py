@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args
 
@@ -88,7 +89,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
         fresh = made["p_mw"].transpose(*p.dims).values.astype(float)
         books["delayed_mw"] += now - fresh
         now = fresh
-        attrs |= {k: v for k, v in made.attrs.items() if k not in ("notes", "figures")}
+        attrs |= made.attrs
         bare = bare.drop_vars("active_pu", errors="ignore").assign({k: made[k] for k in made if k == "active_pu"})
         around = _around(bare.assign_attrs(attrs))
         for shaping, said in zip(reshaping, found, strict=True):
@@ -158,11 +159,14 @@ def _around(load: xr.Dataset) -> Around:
     volts = None
     if "vm_pu" in load:
         volts = load["vm_pu"].squeeze([d for d in load["vm_pu"].dims if d != "time"]).values.astype(float)
-    servers = load.attrs.get("servers")
+    servers, kind = load.attrs.get("servers"), load.attrs.get("server")
+    if "profile_json" in load.attrs:  # a server of one's own is described there, and only named in the attributes
+        described = json.loads(load.attrs["profile_json"]).get("server")
+        kind = described if isinstance(described, Mapping) else kind
     return Around(
         schema.clock(load),
         nameplate_mw=load.attrs.get("nameplate_mw"),
-        server=load.attrs.get("server"),
+        server=kind,
         servers=None if servers is None else int(servers),
         active_pu=shares,
         vm_pu=volts,

@@ -8,23 +8,34 @@ from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import bad
-from gridedge.profiles.generate import generate, load_profile
+from gridedge.profiles.cluster import Cluster, ClusterProfile
+from gridedge.profiles.ensemble import draw_member
+from gridedge.profiles.generate import load_profile
+from gridedge.profiles.job import TrainingProfile
+from gridedge.profiles.training import Job
 
-_COMPARED = 4096  # samples of the load that are held against its profile
+Float = NDArray[np.float64]
+Work = TrainingProfile | ClusterProfile
+"""What a profile can be whose work is still to be shaped."""
+_COMPARED = 4096  # samples of each member that are held against its profile
 
 
 class Reshaping(Protocol):
     """A step that shapes the work, not the series."""
 
-    def reshaped(self, profile: Any) -> tuple[Any, Mapping[str, float]]:
+    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
         """Return the profile that the step makes, and its figures."""
 
 
 def regenerate(load: xr.Dataset, steps: Sequence[Reshaping]) -> tuple[xr.Dataset, list[dict[str, float]]]:
     """Make a generated load again, from the profile that some steps make of its own.
+
+    Each member draws what is assumed about the profile as before, and is shaped then: so that members are the same
+    jobs with and without the steps.
 
     Parameters
     ----------
@@ -36,9 +47,10 @@ def regenerate(load: xr.Dataset, steps: Sequence[Reshaping]) -> tuple[xr.Dataset
     Returns
     -------
     made : Dataset
-        The load on the same clock and of the same members.
+        ``p_mw`` and, where not all servers run a job all the time, ``active_pu``, on the same clock and of the same
+        members; in the attributes what the nominal profile is now.
     figures : list of dict
-        What each step says of itself.
+        What each step says of itself, mean over the members.
 
     Raises
     ------
@@ -46,41 +58,57 @@ def regenerate(load: xr.Dataset, steps: Sequence[Reshaping]) -> tuple[xr.Dataset
         If the load is not what its profile makes, or a step cannot shape the profile.
     """
     profile = load_profile(json.loads(load.attrs["profile_json"]))
-    _check_same(load, profile)
+    if not isinstance(profile, Work):
+        cure = "Delete attrs['profile_json'] to have the series cut."
+        raise bad("a measured trace has no work that could be stretched", f"kind: {profile.kind}", cure)
+    dt_s, seed = schema.clock(load), int(load.attrs.get("seed", 0))
+    first, count = round(float(load["time"][0]) / dt_s), load.sizes["time"]
+    there = load["p_mw"].transpose(..., "time")
+    rows, shares, said = [], [], []
+    for member in range(load.sizes.get("member", 1)):
+        own = draw_member(profile, member, seed=seed)
+        mine = there.isel(member=member) if "member" in there.dims else there
+        _check_same(mine, _made(own, (first + count) * dt_s, seed, member), dt_s, first)
+        shaped, found = _shaped(own, steps)
+        made = _made(shaped, (first + count) * dt_s, seed, member)
+        rows.append(_power_mw(made, dt_s, first, first + count))
+        shares.append(made.active_pu(dt_s, first, first + count))
+        said.append(found)
+    out = xr.Dataset({"p_mw": (there.dims, np.stack(rows).reshape(there.shape))})
+    if min(float(share.min(initial=1.0)) for share in shares) < 1.0:
+        out["active_pu"] = (there.dims, np.stack(shares).reshape(there.shape), {"cell_methods": "time: mean"})
+    nominal, _ = _shaped(profile, steps)
+    out.attrs = {
+        "profile_json": json.dumps(nominal.model_dump(mode="json", exclude_unset=True)),
+        "spec_sha256": nominal.hash(),
+    }
+    figures = [{k: float(np.mean([one[n][k] for one in said])) for k in said[0][n]} for n in range(len(steps))]
+    return out, figures
+
+
+def _shaped(profile: Work, steps: Sequence[Reshaping]) -> tuple[Work, list[dict[str, float]]]:
     figures = []
     for step in steps:
         profile, found = step.reshaped(profile)
         figures.append({str(k): float(v) for k, v in found.items()})
-    made = _again(load, profile, load.sizes["time"])
-    for name in ("nameplate_mw", "servers"):
-        if name in load.attrs and made.attrs.get(name) != load.attrs[name]:
-            value = f"{name}: {load.attrs[name]} before, {made.attrs.get(name)} after"
-            raise bad("reshaping changed the size of the load", value, "A cap moves work in time, not servers.")
-    return made, figures
+    return profile, figures
 
 
-def _again(load: xr.Dataset, profile: Any, steps: int) -> xr.Dataset:
-    """Return the first steps of a load's clock and members, made from a profile."""
-    dt_s = schema.clock(load)
-    first = round(float(load["time"][0]) / dt_s)
-    members = load.sizes.get("member")
-    made = generate(
-        profile, duration_s=(first + steps) * dt_s, dt_s=dt_s, seed=int(load.attrs.get("seed", 0)), members=members
-    )
-    cut = made.isel(time=slice(first, first + steps))
-    return cut.assign_coords(time=load["time"].values[:steps])
+def _made(profile: Work, end_s: float, seed: int, member: int) -> Job | Cluster:
+    kind: Any = Cluster if isinstance(profile, ClusterProfile) else Job
+    made: Job | Cluster = kind(profile, end_s, seed=seed, member=member)
+    return made
 
 
-def _check_same(load: xr.Dataset, profile: Any) -> None:
+def _power_mw(made: Job | Cluster, dt_s: float, start: int, stop: int) -> Float:
+    return made.power_pu(dt_s, start, stop) * made.profile.nameplate_mw
+
+
+def _check_same(there: xr.DataArray, made: Job | Cluster, dt_s: float, first: int) -> None:
     """Check that the load is what its profile makes: only then may the profile stand for it."""
-    steps = min(_COMPARED, load.sizes["time"])
-    there = load["p_mw"].isel(time=slice(steps)).transpose(..., "time").values
-    here = _again(load, profile, steps)["p_mw"].transpose(..., "time").values
-    if here.shape != there.shape or not np.allclose(here, there, rtol=1e-6, atol=1e-9):
-        k = (
-            int(np.argmax(np.abs(here - there).max(axis=tuple(range(here.ndim - 1)))))
-            if here.shape == there.shape
-            else 0
-        )
+    count = min(_COMPARED, there.sizes["time"])
+    apart = np.abs(_power_mw(made, dt_s, first, first + count) - there.isel(time=slice(count)).values)
+    if (apart > 1e-6 * made.profile.nameplate_mw).any():
+        k = int(np.argmax(apart > 1e-6 * made.profile.nameplate_mw))
         cure = "Pass the load as gridedge.generate gave it, or delete attrs['profile_json'] to have the series cut."
-        raise bad("the load is not what its profile makes", f"they part at step {k}", cure)
+        raise bad("the load is not what its profile makes", f"they part by {apart[k]:.3g} MW at step {k}", cure)

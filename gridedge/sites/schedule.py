@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from gridedge.errors import bad
+from gridedge.profiles import reshape
+from gridedge.profiles.cluster import ClusterProfile
+from gridedge.sites.regenerate import Work
 from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec
 
@@ -25,12 +28,12 @@ class Stagger(Spec):
     offsets_s: tuple[float, ...] | None = Field(None, min_length=1)
     """Shift of each job, in the cluster's order; even over one iteration if left out. [s]"""
 
-    def reshaped(self, profile: Any) -> tuple[Any, Mapping[str, float]]:
+    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
         """Return the cluster with its jobs shifted."""
-        from gridedge.profiles.reshape import stagger
-
-        made: tuple[Any, Mapping[str, float]] = stagger(profile, self.offsets_s)
-        return made
+        if not isinstance(profile, ClusterProfile):
+            cure = "Generate a cluster (kind: cluster) of several jobs; the servers of one job wait for each other."
+            raise bad("stagger shifts the jobs of a cluster, and this load is one job", f"kind: {profile.kind}", cure)
+        return reshape.stagger(profile, self.offsets_s), {"jobs": float(len(profile.jobs))}
 
     def act(self, p_mw: Float, around: Around) -> Outcome:  # noqa: ARG002  # the form of every step
         """Refuse a series: it is a sum, in which no job can be found again."""
@@ -47,12 +50,9 @@ class RampUp(Spec):
     ramp_s: float = Field(gt=0)
     """Time over which the servers start. [s]"""
 
-    def reshaped(self, profile: Any) -> tuple[Any, Mapping[str, float]]:
+    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
         """Return the profile with its start spread over time."""
-        from gridedge.profiles.reshape import ramp_up
-
-        made: tuple[Any, Mapping[str, float]] = ramp_up(profile, self.ramp_s)
-        return made
+        return reshape.ramp_up(profile, self.ramp_s)
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Hold a series below a line that rises from its first sample by its nameplate in ``ramp_s``."""

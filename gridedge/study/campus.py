@@ -14,7 +14,6 @@ from gridedge.errors import InputError, bad
 from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
 from gridedge.profiles.measured import MeasuredProfile
-from gridedge.profiles.training import TrainingProfile
 from gridedge.sites.facility import connect
 from gridedge.sites.mitigate import mitigate
 from gridedge.study.model import Site, StudySpec
@@ -69,7 +68,7 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     return Campus(
         servers,
         float(load.attrs["nameplate_mw"]),
-        server(spec.load.server).name if isinstance(spec.load, TrainingProfile) else "measured server",
+        "measured server" if isinstance(spec.load, MeasuredProfile) else server(spec.load.server).name,
         float(bare["p_it_mw"].max()),
         float(p_bare.max()),
         _window_start(spec, p_bare),

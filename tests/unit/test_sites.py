@@ -217,7 +217,7 @@ def test_the_battery_never_makes_the_meter_export():
 
 
 def test_noise_that_could_make_power_negative_is_refused():
-    spec = {"profile": "h100-training", "communication_pu": 0.05, "checkpoint_interval_s": None}
+    spec = {"profile": "h100-at-scale", "communication_pu": 0.05, "checkpoint_interval_s": None}
     with pytest.raises(InputError, match="noise would make the power negative"):
         gridedge.generate(spec, duration_s=10, dt_s=1)
 
