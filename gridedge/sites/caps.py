@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class PowerCap(Spec):
             raise bad("the load does not say its nameplate", "", cure)
         return self.cap_pu * around.nameplate_mw
 
-    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
+    def reshaped(self, profile: Any) -> tuple[Work, Mapping[str, float]]:
         """Return the profile with its compute phases stretched, and by how much."""
         return reshape.cap_power(profile, self.cap_pu, exponent=self.exponent, compute_bound_pu=self.compute_bound_pu)
 
@@ -71,7 +71,7 @@ class FrequencyCap(Spec):
         above_w = unit.kind.tdp_w - unit.idle_w
         return unit.of_all_mw(unit.idle_w + above_w * self.frequency_pu**self.exponent)
 
-    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
+    def reshaped(self, profile: Any) -> tuple[Work, Mapping[str, float]]:
         """Return the profile with its compute phases stretched, and by how much."""
         return reshape.cap_frequency(
             profile, self.frequency_pu, exponent=self.exponent, compute_bound_pu=self.compute_bound_pu

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Stagger(Spec):
     offsets_s: tuple[float, ...] | None = Field(None, min_length=1)
     """Shift of each job, in the cluster's order; even over one iteration if left out. [s]"""
 
-    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
+    def reshaped(self, profile: Any) -> tuple[Work, Mapping[str, float]]:
         """Return the cluster with its jobs shifted."""
         if not isinstance(profile, ClusterProfile):
             cure = "Generate a cluster (kind: cluster) of several jobs; the servers of one job wait for each other."
@@ -50,7 +50,7 @@ class RampUp(Spec):
     ramp_s: float = Field(gt=0)
     """Time over which the servers start. [s]"""
 
-    def reshaped(self, profile: Work) -> tuple[Work, Mapping[str, float]]:
+    def reshaped(self, profile: Any) -> tuple[Work, Mapping[str, float]]:
         """Return the profile with its start spread over time."""
         return reshape.ramp_up(profile, self.ramp_s)
 
