@@ -61,13 +61,9 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     strategies = {}
     for name, steps in spec.strategies.items():
         shaped = mitigate(load, [s for s in steps if s.place != "site"])
-        metered = connect(shaped, spec.site.facility, bus=bus, site=spec.site.name)
+        metered = _at_meter(spec, shaped, bus)
         after = mitigate(metered, [s for s in steps if s.place == "site"])
-        after["p_before_mw"] = _at_meter(spec, load, bus)["p_mw"]
-        for book in ("wasted_mw", "lost_mw", "delayed_mw"):
-            after[book] = after[book] + shaped[book]
-        after["p_it_before_mw"] = load["p_mw"]
-        strategies[name] = _measured_stretch(spec, after)
+        strategies[name] = _measured_stretch(spec, after.drop_dims("place"))
     p_bare = bare["p_mw"].values[:, 0]
     return Campus(
         servers,

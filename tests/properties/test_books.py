@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 import gridedge
 from gridedge import schema
 from gridedge.measure.ramp import largest_change, largest_ramp
+from gridedge.sites.dummy import dummy_load
 from gridedge.sites.facility import Facility, lag, metered_power
-from gridedge.sites.smoothing import dummy_load
 from gridedge.sites.storage import Battery, ramp_limiting_battery
 from gridedge.timebase import coarsen
 
@@ -50,6 +50,7 @@ def load(p_mw, dt_s):
 
 def books_close(ds):
     left = ds["p_before_mw"] - ds["delayed_mw"] + ds["wasted_mw"] + ds["lost_mw"] + ds["stored_mw"]
+    left = left + ds.get("overhead_mw", 0.0)
     scale = max(1.0, float(np.abs(ds["p_mw"]).max()), float(np.abs(ds["stored_mw"]).max()))
     np.testing.assert_allclose(left.values, ds["p_mw"].values, rtol=0, atol=1e-9 * scale)
 
