@@ -14,15 +14,15 @@ from gridedge.errors import bad, nearest
 from gridedge.sites.facility import tan_phi
 from gridedge.sites.smoothing import DummyLoad
 from gridedge.sites.step import Around
-from gridedge.sites.storage import Battery
+from gridedge.sites.storage import STORAGE, AnyStorage
 from gridedge.spec import build
 
-Step = Annotated[DummyLoad | Battery, Field(discriminator="step")]
-_STEPS: dict[str, type[DummyLoad] | type[Battery]] = {"dummy_load": DummyLoad, "battery": Battery}
+Step = Annotated[DummyLoad | AnyStorage, Field(discriminator="step")]
+_STEPS: dict[str, type[DummyLoad] | type[AnyStorage]] = {"dummy_load": DummyLoad, **STORAGE}
 _BOOKS = ("wasted_mw", "lost_mw", "delayed_mw", "stored_mw")
 
 
-def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | Battery]) -> xr.Dataset:
+def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | AnyStorage]) -> xr.Dataset:
     """Smooth a load, one step after the other.
 
     Parameters
@@ -51,7 +51,13 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     schema.require(load, ["p_mw"], thing="the load")
     if isinstance(steps, Mapping | str) or not isinstance(steps, Sequence):
         raise bad("steps must be a list", type(steps).__name__, 'Write [{"step": "battery", ...}].')
-    around = Around(schema.clock(load), nameplate_mw=load.attrs.get("nameplate_mw"))
+    around = Around(
+        schema.clock(load),
+        nameplate_mw=load.attrs.get("nameplate_mw"),
+        server=load.attrs.get("server"),
+        servers=load.attrs.get("servers"),
+        vm_pu=load["vm_pu"].values if "vm_pu" in load else None,
+    )
     order = load["p_mw"].dims
     p = load["p_mw"].transpose(..., "time")
     now = p.values.astype(float)
@@ -59,7 +65,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
     books = {n: _values(load[n], p.dims) if n in load else np.zeros_like(now) for n in _BOOKS}
     charge = {str(k): _values(load["soc_pu"].sel(storage=k), p.dims) for k in load.get("storage", np.empty(0)).data}
     earlier = len(charge)
-    taken: list[DummyLoad | Battery] = []
+    taken: list[DummyLoad | AnyStorage] = []
     for number, given in enumerate(steps):
         step = _step(given)
         taken.append(step)
@@ -69,8 +75,11 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
         for name in _BOOKS:
             if (values := getattr(found, name)) is not None:
                 books[name] += values
-        if found.soc_pu is not None:
-            charge[f"{earlier + number}:{step.step}"] = found.soc_pu
+        label = f"{earlier + number}:{step.step}"
+        if found.part_soc_pu:
+            charge |= {f"{label}.{part}": soc for part, soc in found.part_soc_pu}
+        elif found.soc_pu is not None:
+            charge[label] = found.soc_pu
     bare = load.drop_dims("storage", errors="ignore")
     out = bare.assign(p_mw=p.copy(data=now).transpose(*order), p_before_mw=load.get("p_before_mw", load["p_mw"]).copy())
     for name, values in books.items():
@@ -79,7 +88,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | DummyLoad | B
         out["soc_pu"] = (("storage", *p.dims), np.stack(list(charge.values())))
         out["soc_pu"] = out["soc_pu"].transpose("storage", *order)
         out = out.assign_coords(storage=list(charge))
-    if any(isinstance(s, Battery) and s.holds_power_factor for s in taken):
+    if any(s.place == "site" and getattr(s, "holds_power_factor", False) for s in taken):
         _hold_power_factor(out, load)
     return schema.describe(out)
 
@@ -88,8 +97,8 @@ def _values(values: xr.DataArray, dims: tuple[Any, ...]) -> np.ndarray[Any, np.d
     return np.array(values.transpose(*dims).values, dtype=float)
 
 
-def _step(given: Mapping[str, Any] | DummyLoad | Battery) -> DummyLoad | Battery:
-    if isinstance(given, DummyLoad | Battery):
+def _step(given: Mapping[str, Any] | DummyLoad | AnyStorage) -> DummyLoad | AnyStorage:
+    if isinstance(given, DummyLoad | AnyStorage):
         return given
     if not isinstance(given, Mapping):
         raise bad("a step must be a dict or a spec", type(given).__name__, 'Write {"step": "battery", ...}.')
@@ -99,7 +108,7 @@ def _step(given: Mapping[str, Any] | DummyLoad | Battery) -> DummyLoad | Battery
     return build(_STEPS[name], given)
 
 
-def _check_place(step: DummyLoad | Battery, load: xr.Dataset) -> None:
+def _check_place(step: DummyLoad | AnyStorage, load: xr.Dataset) -> None:
     connected = "site" in load["p_mw"].dims
     if step.place == "site" and not connected:
         cure = "Pass the load through gridedge.connect(...) first."
