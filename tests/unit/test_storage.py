@@ -49,7 +49,7 @@ def test_the_short_form_is_the_ramp_limit():
     assert build(Battery, short.to_dict()).hash() == short.hash()
     with pytest.raises(InputError, match=r"two laws are given \(got law and ramp_mw_per_min\)"):
         build(Battery, {**size, "law": law, "ramp_mw_per_min": 2})
-    with pytest.raises(InputError, match="no control law. Add"):
+    with pytest.raises(InputError, match=r"no control law\. Add `law:"):
         build(Battery, size)
     with pytest.raises(InputError, match="Did you mean 'ramp_mw_per_min'"):
         build(Battery, {**size, "ramp_mw_per_mn": 2})
