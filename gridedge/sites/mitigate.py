@@ -20,10 +20,10 @@ from gridedge.sites.floor import PowerFloor
 from gridedge.sites.regenerate import regenerate
 from gridedge.sites.schedule import RampUp, Stagger
 from gridedge.sites.step import PLACES, Around, Outcome
-from gridedge.sites.storage import Battery
+from gridedge.sites.storage import AnyStorage
 from gridedge.spec import build
 
-AnyStep = PowerCap | FrequencyCap | Stagger | RampUp | PowerFloor | DummyLoad | Battery
+AnyStep = PowerCap | FrequencyCap | Stagger | RampUp | PowerFloor | DummyLoad | AnyStorage
 """Every step; a new one is added here."""
 Step = Annotated[AnyStep, Field(discriminator="step")]
 _RESHAPE = (PowerCap, FrequencyCap, Stagger, RampUp)
@@ -68,7 +68,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
     schema.require(load, ["p_mw"], thing="the load")
     if isinstance(steps, Mapping | str) or not isinstance(steps, Sequence):
         raise bad("steps must be a list", type(steps).__name__, 'Write [{"step": "battery", ...}].')
-    taken = [_step(given) for given in steps]
+    taken = [read_step(given) for given in steps]
     _check_order(taken, load)
     around = _around(load)
     _check_cap(taken, around)
@@ -105,7 +105,10 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
         for name in BOOKS:
             if (values := getattr(outcome, name)) is not None:
                 books[name] += values
-        charge |= _charge(outcome.soc_pu, now.ndim, label)
+        if outcome.part_soc_pu:
+            charge |= {f"{label}.{part}": soc for part, soc in outcome.part_soc_pu}
+        elif outcome.soc_pu is not None:
+            charge[label] = outcome.soc_pu
         if outcome.q_mvar is not None:
             turn_mvar = turn_mvar + outcome.q_mvar
         notes += outcome.notes
@@ -125,7 +128,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
     out["p_at_mw"] = (("place", *p.dims), np.stack([levels[place] for place in places]))
     out["p_at_mw"] = out["p_at_mw"].transpose("place", *order)
     out = out.assign_coords(place=list(places))
-    if any(getattr(step, "holds_power_factor", False) for step in taken):
+    if any(step.place == "site" and getattr(step, "holds_power_factor", False) for step in taken):
         _hold_power_factor(out, load)
     if turn_mvar.any():
         out["q_mvar"] = out["q_mvar"] + p.copy(data=turn_mvar).transpose(*order)
@@ -136,7 +139,8 @@ def _values(values: xr.DataArray, dims: tuple[Any, ...]) -> Float:
     return np.array(values.transpose(*dims).values, dtype=float)
 
 
-def _step(given: Mapping[str, Any] | AnyStep) -> AnyStep:
+def read_step(given: Mapping[str, Any] | AnyStep) -> AnyStep:
+    """Turn a dict or a spec into a step."""
     if isinstance(given, _CLASSES):
         return given
     if not isinstance(given, Mapping):
@@ -210,15 +214,6 @@ def _check_cap(taken: Sequence[AnyStep], around: Around) -> None:
                 value = f"{floor.step} {low_mw:.4g} MW > {cap.step} {top_mw:.4g} MW"
                 cure = f"Lower the floor, or raise cap_pu {cap.cap_pu:g}."
                 raise bad("the floor lies above the cap", value, cure)
-
-
-def _charge(soc_pu: Float | None, ndim: int, label: str) -> dict[str, Float]:
-    """Return the states of charge of a step by label; several stores come along a first axis."""
-    if soc_pu is None:
-        return {}
-    if soc_pu.ndim == ndim:
-        return {label: soc_pu}
-    return {f"{label}:{k}": one for k, one in enumerate(soc_pu)}
 
 
 def _levels(load: xr.Dataset, p: xr.DataArray, now: Float) -> dict[str, Float]:
