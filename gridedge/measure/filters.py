@@ -93,5 +93,13 @@ def band_pass(
 
 
 def droop(f_hz: float, dt_s: float) -> float:
-    r"""Return how much of a swing is left in samples that are means over their step: :math:`|\mathrm{sinc}(f \Delta t)|`."""
+    r"""Return the share of a swing that means over a step leave, :math:`|\sin(\pi f \Delta t) / (\pi f \Delta t)|`."""
     return float(np.abs(np.sinc(f_hz * dt_s)))
+
+
+def too_coarse(band_hz: tuple[float, float], dt_s: float) -> str:
+    """Say what samples show of a band that reaches above half their rate, and which step would show it all."""
+    return (
+        f"steps of {dt_s:g} s show what lies below {0.5 / dt_s:.3g} Hz of {band_hz[0]:g} to {band_hz[1]:g} Hz: "
+        f"use a step below {0.5 / band_hz[1]:.3g} s"
+    )

@@ -56,9 +56,13 @@ def largest_change(p_mw: Float, dt_s: float, *, window_s: float) -> Extreme:
     """
     span, exact = _steps_in(window_s, dt_s)
     if span < 1:
-        return Extreme(np.nan, np.nan, False, f"steps of {dt_s:g} s cannot show a change within {window_s:g} s")
+        return Extreme(
+            np.nan, np.nan, False, f"steps of {dt_s:g} s cannot show a change within {window_s:g} s: use shorter ones"
+        )
     if p_mw.size < span + 1:
-        return Extreme(np.nan, np.nan, False, f"the series of {p_mw.size * dt_s:g} s is shorter than the window")
+        return Extreme(
+            np.nan, np.nan, False, f"the series of {p_mw.size * dt_s:g} s is too short: give more than {window_s:g} s"
+        )
     size = span + 1
     shift = size // 2  # scipy centres its windows; keep those that lie inside the series
     inside = slice(shift, p_mw.size - (size - 1 - shift))
@@ -233,9 +237,7 @@ def _largest_between(values: Float, first: NDArray[np.intp], stop: NDArray[np.in
     return found
 
 
-def change_curve(
-    p_mw: ArrayLike, dt_s: float, windows_s: Sequence[float] | Float | None = None
-) -> tuple[Float, Float]:
+def change_curve(p_mw: ArrayLike, dt_s: float, windows_s: Sequence[float] | Float | None = None) -> tuple[Float, Float]:
     """Return the largest change in any closed window of w seconds, for all w.
 
     Parameters
@@ -290,7 +292,8 @@ def change_curve(
             top = np.maximum(highest[..., :-rest], highest[..., rest:])
             bottom = np.minimum(lowest[..., :-rest], lowest[..., rest:])
         change[..., k] = (top - bottom).max(axis=-1)
-    return steps * dt_s, change
+    measured_s = np.asarray(steps * dt_s, dtype=np.float64)
+    return measured_s, change
 
 
 def _steps_of(windows_s: Sequence[float] | Float | None, dt_s: float, n: int) -> NDArray[np.int64]:
@@ -309,9 +312,9 @@ def _ramps(p_mw: Float, dt_s: float, window_s: float, direction: Direction) -> t
     """Return the ramps that count at every time, in MW/min, or why there is none."""
     steps, exact = _steps_in(window_s, dt_s)
     if steps < 1 or not exact:
-        return p_mw[..., :0], f"{window_s:g} s is no whole number of steps of {dt_s:g} s"
+        return p_mw[..., :0], f"{window_s:g} s is no whole number of steps of {dt_s:g} s: use a step that divides it"
     if p_mw.shape[-1] <= steps:
-        return p_mw[..., :0], f"the series of {p_mw.shape[-1] * dt_s:g} s is shorter than the window"
+        return p_mw[..., :0], f"the series of {p_mw.shape[-1] * dt_s:g} s is too short: give more than {window_s:g} s"
     ramp = (p_mw[..., steps:] - p_mw[..., :-steps]) * (60.0 / window_s)
     if direction == "both":
         return np.abs(ramp), ""

@@ -114,12 +114,12 @@ def band_energy(p_mw: ArrayLike, dt_s: float, band_hz: tuple[float, float]) -> t
         cure = f"The lines are {1 / (n * dt_s):g} Hz apart, up to {f_hz[-1]:g} Hz: give a longer or a finer series."
         raise bad("the series shows nothing of the band", f"{band_hz} Hz", cure)
     mean = p.mean(axis=-1, keepdims=True)
-    energy = np.abs(np.fft.rfft(p - mean, axis=-1)) ** 2 / n**2
+    energy: Float = np.abs(np.fft.rfft(p - mean, axis=-1)) ** 2 / n**2
     energy[..., 1 : (n + 1) // 2] *= 2
     whole = energy[..., 1:].sum(axis=-1)
     flat = whole <= (_ROUNDING * np.abs(mean[..., 0])) ** 2
     variance = np.where(flat, 0.0, energy[..., inside].sum(axis=-1))
-    share = variance / np.where(flat, 1.0, whole)
+    share: Float = variance / np.where(flat, 1.0, whole)
     return variance, share
 
 
@@ -158,7 +158,8 @@ def spectrogram(
     starts, length = _pieces(p.shape[-1], dt_s, window_s, overlap_pu)
     pieces = np.stack([p[..., k : k + length] for k in starts], axis=-2)
     f_hz, amplitude_mw = amplitude_spectrum(pieces, dt_s)
-    return (starts + 0.5 * length) * dt_s, f_hz, amplitude_mw
+    middle_s = np.asarray((starts + 0.5 * length) * dt_s, dtype=np.float64)
+    return middle_s, f_hz, amplitude_mw
 
 
 def peak_hold(p_mw: Float, dt_s: float, *, window_s: float = 60.0) -> tuple[Float, Float, Float]:
@@ -207,7 +208,9 @@ def peak_hold(p_mw: Float, dt_s: float, *, window_s: float = 60.0) -> tuple[Floa
         higher = amplitude > largest
         largest[higher] = amplitude[higher]
         when[higher] = k
-    return np.arange(largest.size) / (padded * dt_s), largest, when * dt_s
+    f_hz: Float = np.arange(largest.size) / (padded * dt_s)
+    start_s = np.asarray(when * dt_s, dtype=np.float64)
+    return f_hz, largest, start_s
 
 
 def _pieces(n: int, dt_s: float, window_s: float, overlap_pu: float) -> tuple[NDArray[np.int64], int]:
