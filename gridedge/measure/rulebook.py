@@ -182,7 +182,8 @@ def check(load: xr.Dataset, rulebook: Given) -> list[Finding]:
             raise bad("the load is not metered power", f"p_mw{load['p_mw'].dims}", cure)
     rules = load_rulebook(rulebook).rules
     if "p_mw" not in load:
-        return [_of_result(rule, load, None, None) for rule in rules]
+        size_mw = float(load.attrs["size_mw"]) if "size_mw" in load.attrs else None
+        return [_of_result(rule, load, None, size_mw) for rule in rules]
     dt_s = schema.clock(load)
     members = int(load.sizes["member"]) if "member" in load["p_mw"].dims else None
     findings = []
