@@ -180,10 +180,10 @@ class StudySpec(Spec):
                 cure = nearest(strangers[0], self.strategies)
                 raise bad("compare.vary names a strategy that does not exist", strangers[0], cure)
         for rule in self.requirement:
-            if rule.window_s >= self.waveform.measure_s:
+            if rule.needs_s >= self.waveform.measure_s:
                 cure = f"Lengthen waveform.measure_s ({self.waveform.measure_s:g} s)."
                 raise bad(
-                    f"the window of {rule.name!r} is not shorter than what is measured", f"{rule.window_s:g} s", cure
+                    f"the window of {rule.name!r} is not shorter than what is measured", f"{rule.needs_s:g} s", cure
                 )
         return self
 
