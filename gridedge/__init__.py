@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridedge.errors import GridedgeError, InputError, RunError
+    from gridedge.formats.write import export
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
@@ -30,6 +31,7 @@ _HOMES = {
     "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
+    "export": "gridedge.formats.write",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
@@ -43,6 +45,7 @@ __all__ = [
     "check",
     "connect",
     "contingencies",
+    "export",
     "generate",
     "mitigate",
     "run",
