@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridedge.errors import GridedgeError, InputError, RunError
+    from gridedge.formats.sheet import request_sheet
     from gridedge.formats.write import export
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
@@ -32,6 +33,7 @@ _HOMES = {
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
     "export": "gridedge.formats.write",
+    "request_sheet": "gridedge.formats.sheet",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
@@ -48,6 +50,7 @@ __all__ = [
     "export",
     "generate",
     "mitigate",
+    "request_sheet",
     "run",
     "solve",
     "to_pandapower",

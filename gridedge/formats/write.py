@@ -150,12 +150,12 @@ def export(
         samples=series.steps,
         channels=len(series.labels),
         dt_s=series.clock.dt_s,
-        start=series.origin["start"],
+        start=str(series.clock.labels(0, 1)[0]),
         p_mean_mw=facts.p_mean_mw,
         p_max_mw=facts.p_max_mw,
         p_min_mw=facts.p_min_mw,
         reactive=series.reactive,
-        notes=series.notes,
+        notes=(*series.notes, *(["The start was assumed: nobody said when."] if start is None else [])),
     )
 
 
