@@ -58,27 +58,19 @@ def generate(
     """Make a load profile and write it for a utility's tools."""
     from gridedge.formats.clock import beginning, year_s
     from gridedge.formats.form import INTERVAL_S
-    from gridedge.formats.write import export
+    from gridedge.formats.write import export, refuse_early
 
     if dt is None:
         dt = 0.05 if form not in _YEAR_FORMS else 1.0 if maximum else float(INTERVAL_S[form])
     if duration is None:
         duration = 600.0 if form not in _YEAR_FORMS else float(year_s(beginning(start, tz)))
+    wanted: dict[str, Any] = {"form": form, "start": start, "tz": tz, "maximum": maximum, "format": format}
+    refuse_early(out, duration_s=duration, dt_s=dt, **wanted)
+    spec = None if facility is None else _facility(facility, power_factor)
     load = _load(profile, settings, duration, dt, seed, members)
-    if facility is not None:
-        load, power_factor = _metered(load, _facility(facility, power_factor)), None
-    _tell(
-        export(
-            load,
-            out,
-            form=form,
-            start=start,
-            tz=tz,
-            power_factor=power_factor,
-            maximum=maximum,
-            format=format,
-        )
-    )
+    if spec is not None:
+        load, power_factor = _metered(load, spec), None
+    _tell(export(load, out, power_factor=power_factor, **wanted))
 
 
 def sheet(

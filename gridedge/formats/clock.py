@@ -16,6 +16,8 @@ DEFAULT_START = datetime(2027, 1, 1, tzinfo=UTC)
 """Where a file begins when nobody says: chosen, a year without a leap day; every file then says that it was assumed."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = range(1970, 2200)  # offsets of zones before 1970 hold seconds, and nanoseconds end in 2262
+_LAST_YEAR = 2262
+_LAST_S = (datetime(_LAST_YEAR, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()
 _QUARTER_S = 900  # since 1970 every zone has changed its offset on a quarter of an hour
 _WHOLE_NS = 1e-4  # a step is a whole number of nanoseconds to within this part of one
 
@@ -108,6 +110,13 @@ class Clock:
     start: datetime
     t0_s: float
     dt_s: float
+
+    def check(self, steps: int) -> None:
+        """Refuse a series that leaves the years in which nanoseconds can be counted."""
+        span_s = self._start_ns / 1e9 + self.t0_s + np.array([0.0, steps * self.dt_s])
+        if np.abs(span_s).max() >= _LAST_S:
+            cure = f"Move start, or cut the load; files end before {_LAST_YEAR}."
+            raise bad("the load goes beyond the calendar", f"{steps} steps of {self.dt_s:g} s", cure)
 
     @property
     def first(self) -> datetime:

@@ -30,7 +30,7 @@ def write(series: Series, path: Path, dat: Path, hdr: Path, *, encoding: Encodin
     """Write a series as a COMTRADE record of the 2013 revision.
 
     Each channel of the load gives two analog ones, P in MW and Q in Mvar, primary values, ratio 1:1.  ``FLOAT32`` keeps
-    single precision, 6e-8 of each value; ``ASCII`` seven digits, 5e-8; ``BINARY32`` a count of 2.3e-10 of the channel's
+    single precision, 6e-8 of each value; ``ASCII`` seven digits, 5e-7; ``BINARY32`` a count of 2.3e-10 of the channel's
     largest magnitude.  The recorder's name has program, seed and the spec's hash; the header file, free text by the
     standard, has model, sources and notes in full.
 

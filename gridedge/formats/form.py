@@ -18,24 +18,19 @@ INTERVAL_S = {"15min": 900, "8760": 3600}
 _BLOCK = 1 << 20  # fine samples that are reduced at once
 
 
-def shaped(load: xr.Dataset, clock: Clock, form: str, *, maximum: bool) -> xr.Dataset:
-    """Return a load in one of the forms.
+def samples_of(clock: Clock, steps: int, form: str, *, maximum: bool) -> int:
+    """Return how many samples of a load make one of a form, and refuse what has no such form.
 
     Parameters
     ----------
-    load : Dataset
-        ``p_mw`` and perhaps ``q_mvar`` over ``time``; long ones are read in blocks.
     clock : Clock
-        Its wall clock.
+        Wall clock of the load.
+    steps : int
+        Its samples.
     form : {"waveform", "15min", "8760"}
         The load as it is, its means over quarter hours, or over every hour of a year (8784 in a leap year).
     maximum : bool
-        Add ``p_max_mw``, the highest sample within each interval.
-
-    Returns
-    -------
-    Dataset
-        The load itself, or its means [MW, Mvar].
+        Whether the highest sample within each interval is wanted.
 
     Raises
     ------
@@ -48,7 +43,7 @@ def shaped(load: xr.Dataset, clock: Clock, form: str, *, maximum: bool) -> xr.Da
     if form == "waveform":
         if maximum:
             raise bad("a waveform has no intervals to take the highest of", "maximum=True", "Use form 15min or 8760.")
-        return load
+        return 1
     interval_s = INTERVAL_S[form]
     _on_the_clock(clock, interval_s)
     if clock.dt_s > interval_s * (1 + 1e-9):
@@ -58,7 +53,6 @@ def shaped(load: xr.Dataset, clock: Clock, form: str, *, maximum: bool) -> xr.Da
     if abs(factor * clock.dt_s - interval_s) > 1e-6 * clock.dt_s:
         cure = f"Use a step that divides {interval_s} s."
         raise bad(f"the form {form} is no whole number of samples", f"{interval_s} s / {clock.dt_s:g} s", cure)
-    steps = int(load.sizes["time"])
     if form == "8760":
         _one_year(clock, steps)
     if steps % factor:
@@ -67,7 +61,35 @@ def shaped(load: xr.Dataset, clock: Clock, form: str, *, maximum: bool) -> xr.Da
     if maximum and factor == 1:
         cure = "Make the load at a finer step, such as 1 s; a mean does not show what is above it."
         raise bad("the load has one sample in an interval", f"steps of {clock.dt_s:g} s", cure)
-    return _reduced(load, clock, factor, interval_s, maximum)
+    return factor
+
+
+def shaped(load: xr.Dataset, clock: Clock, form: str, *, maximum: bool) -> xr.Dataset:
+    """Return a load in one of the forms.
+
+    Parameters
+    ----------
+    load : Dataset
+        ``p_mw`` and perhaps ``q_mvar`` over ``time``; long ones are read in blocks. [MW, Mvar]
+    clock : Clock
+        Its wall clock.
+    form : {"waveform", "15min", "8760"}
+        As :func:`samples_of`.
+    maximum : bool
+        Add ``p_max_mw``, the highest sample within each interval.
+
+    Returns
+    -------
+    Dataset
+        The load itself, or its means [MW, Mvar].
+
+    Raises
+    ------
+    InputError
+        As :func:`samples_of`.
+    """
+    factor = samples_of(clock, int(load.sizes["time"]), form, maximum=maximum)
+    return load if form == "waveform" else _reduced(load, clock, factor, INTERVAL_S[form], maximum)
 
 
 def _on_the_clock(clock: Clock, interval_s: int) -> None:

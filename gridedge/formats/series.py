@@ -223,7 +223,9 @@ def read_clock(load: xr.Dataset, start: Any) -> Clock:
     schema.require(load, ["p_mw"], thing="the load", finite=False)
     if "time" not in load["p_mw"].dims or not load.sizes["time"]:
         raise bad("the load has no samples in time", str(load["p_mw"].dims), "Give p_mw(time).")
-    return Clock(start, float(load["time"][0]), schema.clock(load))
+    clock = Clock(start, float(load["time"][0]), schema.clock(load))
+    clock.check(load.sizes["time"])
+    return clock
 
 
 def _profile(load: xr.Dataset) -> dict[str, Any]:

@@ -186,8 +186,9 @@ def request_sheet(
     plan = _plan(energisation_mw)
     if contracted_mw is None and plan:
         contracted_mw = plan[-1][1]
+    facts = series.facts  # refuses a missing sample
     found = _measure(series)
-    facts, notes = series.facts, [*series.notes, *found.notes]
+    notes = [*series.notes, *found.notes]
     motors = _motors(series, cooling_proportional_pu, cooling_fixed_pu, motor_share_pu)
     if series.reactive != "as the load says":
         notes.append(f"Reactive power: {series.reactive}.")

@@ -13,10 +13,11 @@ import xarray as xr
 
 from gridedge.errors import bad, nearest
 from gridedge.formats import series as rows
-from gridedge.formats.clock import DEFAULT_START, beginning
+from gridedge.formats.clock import DEFAULT_START, Clock, beginning
 from gridedge.formats.files import together
-from gridedge.formats.form import shaped
+from gridedge.formats.form import samples_of, shaped
 from gridedge.formats.series import Series
+from gridedge.timebase import step_count
 
 Files = tuple[Path, ...]
 
@@ -157,6 +158,25 @@ def export(
         reactive=series.reactive,
         notes=(*series.notes, *(["The start was assumed: nobody said when."] if start is None else [])),
     )
+
+
+def refuse_early(
+    path: Path,
+    *,
+    form: str,
+    start: str | datetime | None,
+    tz: str | None,
+    duration_s: float,
+    dt_s: float,
+    maximum: bool,
+    format: str | None,
+) -> None:
+    """Refuse what :func:`export` would refuse of a load that begins at 0, before somebody makes it."""
+    _format(path, format)
+    clock = Clock(beginning(start, tz), 0.0, dt_s)
+    samples_of(clock, step_count(duration_s, dt_s), form, maximum=maximum)
+    if not path.absolute().parent.is_dir():
+        raise bad("there is no such folder", str(path.absolute().parent), "Make it first, or name another file.")
 
 
 def _formats() -> dict[str, Format]:

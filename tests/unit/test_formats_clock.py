@@ -95,6 +95,12 @@ def test_the_hour_that_comes_twice_is_told_apart_by_its_offset():
     assert Clock(late, 0.0, 60.0).labels(0, 1)[0] == "2027-11-07T01:30:00-06:00"
 
 
+def test_a_load_beyond_the_calendar_is_refused():
+    Clock(beginning("2100-01-01", "UTC"), 0.0, 86400.0).check(50_000)
+    with pytest.raises(InputError, match="beyond the calendar"):
+        Clock(beginning("2100-01-01", "UTC"), 0.0, 86400.0).check(60_000)
+
+
 def test_a_year_cannot_begin_on_a_leap_day():
     with pytest.raises(InputError, match="leap day"):
         year_s(beginning("2028-02-29", "UTC"))

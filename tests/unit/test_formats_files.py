@@ -18,13 +18,21 @@ def test_files_of_one_export_come_together(tmp_path):
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.cfg": "new", "a.dat": "new", "a.hdr": "new"}
 
 
+def write(folder, error=None):
+    """Write a record of three files, and fail before they are moved where an error is given."""
+    with together(folder / "a.cfg", folder / "a.dat", folder / "a.hdr") as places:
+        for place in places:
+            place.write_text("new")
+        if error is not None:
+            raise error
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_what_fails_leaves_the_old_files_and_nothing_else(tmp_path, error):
-    (tmp_path / "a.csv").write_text("old")
-    with pytest.raises(error), together(tmp_path / "a.csv") as (place,):
-        place.write_text("half")
-        raise error
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.csv": "old"}
+    (tmp_path / "a.cfg").write_text("old")
+    with pytest.raises(error):
+        write(tmp_path, error())
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.cfg": "old"}
 
 
 @pytest.mark.parametrize("failing", ["a.cfg", "a.dat"])
@@ -39,12 +47,8 @@ def test_a_swap_that_fails_half_way_is_undone(tmp_path, monkeypatch, failing):
         real(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    with (
-        pytest.raises(InputError, match="cannot replace a file"),
-        together(tmp_path / "a.cfg", tmp_path / "a.dat", tmp_path / "a.hdr") as places,
-    ):
-        for place in places:
-            place.write_text("new")
+    with pytest.raises(InputError, match="cannot replace a file"):
+        write(tmp_path)
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.cfg": "old", "a.dat": "old"}
 
 
