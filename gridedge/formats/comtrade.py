@@ -44,7 +44,9 @@ def write(series: Series, path: Path, dat: Path, hdr: Path, *, encoding: Encodin
     A sample is the mean over its step, and its stamp the step's start.  Stamps count microseconds from the first sample
     as long as four bytes hold them, 71 minutes; in longer records they count steps, and ``timemult`` is a step.  Dates
     are UTC (``time_code`` 0); ``local_code`` is the zone's offset at the start.  The time quality is 0, a clock that is
-    right, and the leap second code 3, a source that knows of none: the times are a model's.
+    right, and the leap second code 3, a source that knows of none: the times are a model's.  The nominal frequency is
+    ``load.attrs["frequency_hz"]`` where there is one, else empty.  What these last lines of the configuration mean is
+    quoted from memory; that they are there and in this order, readers confirm.
 
     References
     ----------
@@ -89,7 +91,7 @@ def _configuration(series: Series, encoding: Encoding, scale: Float, low: Float,
     first = clock.first
     stamp = first.astimezone(UTC).strftime("%d/%m/%Y,%H:%M:%S.%f")
     lines += [
-        "",  # line frequency: not known here, and not critical
+        f"{series.load.attrs.get('frequency_hz', '')}",  # of the line; not critical, so it may be empty
         "1",
         f"{1 / clock.dt_s:.15g},{series.steps}",
         stamp,

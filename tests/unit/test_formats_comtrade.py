@@ -99,6 +99,11 @@ def test_stamps_of_a_record_beyond_71_minutes_count_steps(tmp_path):
     assert read(tmp_path / "a.cfg").time[-1] == 4999.0
 
 
+def test_the_line_frequency_is_said_where_it_is_known(tmp_path):
+    gridedge.export(load_of().assign_attrs(frequency_hz=60.0), tmp_path / "a.cfg", start="2027-07-01T00:00Z")
+    assert read(tmp_path / "a.cfg").frequency == 60.0
+
+
 def test_members_are_channels(tmp_path):
     load = xr.concat([load_of(), load_of() * 2], "member").assign_attrs(load_of().attrs)
     gridedge.export(load, tmp_path / "a.cfg", start="2027-07-01T00:00Z")
