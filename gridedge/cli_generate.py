@@ -179,10 +179,12 @@ def _years(energise: list[str] | None) -> dict[int, float]:
 def _tell(written: Written) -> None:
     """Print what was written, with its units."""
     channels = f" in {written.channels} channels" if written.channels > 1 else ""
+    # With --max the highest is that within the intervals; the smallest is always one of the means.
+    smallest = "smallest" if written.form == "waveform" else "smallest interval"
     said: list[Any] = [
         f"{written.samples:,} samples of {written.dt_s:g} s{channels}, from {written.start}",
         f"Power ({written.power}): mean {written.p_mean_mw:.4g} MW, highest {written.p_max_mw:.4g} MW, "
-        f"smallest {written.p_min_mw:.4g} MW",
+        f"{smallest} {written.p_min_mw:.4g} MW",
         f"Reactive power: {written.reactive}",
         *(f"Note: {note}" for note in written.notes),
         *(f"Wrote {file} ({file.stat().st_size / 1e6:.3g} MB)" for file in written.files),

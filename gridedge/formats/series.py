@@ -194,13 +194,22 @@ def from_load(load: xr.Dataset, clock: Clock, form: str, power_factor: float | N
             raise bad(
                 "q_mvar has not the dimensions of p_mw", str(load["q_mvar"].dims), "Give one value for each of p_mw."
             )
-        return Series(load, clock, None, "as the load says", form)
+        return Series(load, clock, None, _as_connected(load), form)
     if power_factor is None:
         words = f"power factor {POWER_FACTOR:g} lagging, assumed ({POWER_FACTOR_SOURCE})"
         return Series(load, clock, tan_phi(POWER_FACTOR), words, form)
     tan = tan_phi(power_factor)
     words = f"power factor {abs(power_factor):g} {'leading' if power_factor < 0 else 'lagging'}, chosen"
     return Series(load, clock, tan, words, form)
+
+
+def _as_connected(load: xr.Dataset) -> str:
+    """Say where the reactive power of a load comes from that has its own."""
+    if "power_factor" not in load.coords:
+        return "the load's own"
+    factors = dict.fromkeys(np.atleast_1d(load["power_factor"].values).tolist())
+    words = ", ".join(f"{abs(f):g} {'leading' if f < 0 else 'lagging'}" for f in factors)
+    return f"the load's own, power factor {words} at the meter"
 
 
 def tan_phi(power_factor: float) -> float:

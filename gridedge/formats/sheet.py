@@ -190,7 +190,7 @@ def request_sheet(
     found = _measure(series)
     notes = [*series.notes, *found.notes]
     motors = _motors(series, cooling_proportional_pu, cooling_fixed_pu, motor_share_pu)
-    if series.reactive != "as the load says":
+    if series.tan_phi is not None:
         notes.append(f"Reactive power: {series.reactive}.")
     if str(load.attrs.get("power")) == "IT":
         notes.append("This is IT power, not power at the meter: conversion losses and cooling are not in it.")
