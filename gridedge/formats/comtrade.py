@@ -23,7 +23,8 @@ _TWO = ("p_mw", "q_mvar")
 def companions(series: Series, path: Path) -> tuple[Path, ...]:
     """Return the data file and the header file, which go with a configuration file of the same name."""
     del series
-    return path.with_suffix(".dat"), path.with_suffix(".hdr")
+    suffixes = (".DAT", ".HDR") if path.suffix.isupper() else (".dat", ".hdr")
+    return path.with_suffix(suffixes[0]), path.with_suffix(suffixes[1])
 
 
 def write(series: Series, path: Path, dat: Path, hdr: Path, *, encoding: Encoding = "FLOAT32") -> None:

@@ -44,7 +44,7 @@ def write(series: Series, path: Path) -> None:
 
 def _head(series: Series) -> str:
     said = [f"# {_TITLE}", *(f"# {key}: {value}" for key, value in series.origin.items())]
-    said += [f"# note: {' '.join(note.split())}" for note in series.notes]
+    said += [f"# note: {note}" for note in series.notes]
     said += ["# units: kw in kW, kvar in kvar" + (", max_kw in kW" if _has_max(series) else "")]
     names = [["kw", "kvar", *(["max_kw"] if _has_max(series) else [])]] * len(series.labels)
     columns = [

@@ -10,6 +10,7 @@ from gridedge.errors import bad
 from gridedge.formats.series import Series
 
 _DECIMALS = 9  # of the base
+_BUILT_IN = "default"  # the shape that every circuit begins with
 
 
 def companions(series: Series, path: Path) -> tuple[Path, ...]:
@@ -43,7 +44,7 @@ def write(series: Series, path: Path, *numbers: Path) -> None:
         for file in files:
             file.close()
     lines = [*(f"! {key}: {value}" for key, value in series.origin.items())]
-    lines += [f"! note: {' '.join(note.split())}" for note in series.notes] + [""]
+    lines += [f"! note: {note}" for note in series.notes] + [""]
     dt = f"{series.clock.dt_s:.12g}"
     for k, name in enumerate(names):
         kw, kvar = (f"{value * 1e3:.12g}" for value in base[k])
@@ -85,7 +86,6 @@ def _bases(series: Series) -> np.ndarray:
 def _names(series: Series, path: Path) -> list[str]:
     """Return the name of each channel's shape, of letters that OpenDSS takes."""
     stem = "".join(c if c.isascii() and c.isalnum() else "_" for c in path.stem).strip("_")
-    if not stem:
-        raise bad("the file's name makes no name of a LoadShape", path.name, "Use letters and digits.")
-    labels = ["".join(c if c.isalnum() else "_" for c in label) for label in series.labels]
-    return [f"{stem}_{label}" if label else stem for label in labels]
+    if not stem or stem.lower() == _BUILT_IN:
+        raise bad("the file's name makes no name of a LoadShape", path.name, "Use other letters and digits.")
+    return [f"{stem}_{label}" if label else stem for label in series.labels]

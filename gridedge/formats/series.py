@@ -146,9 +146,9 @@ class Series:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must be known of the load, in sentences."""
+        """What must be known of the load, in sentences of one line each."""
         found = self.load.attrs.get("notes") or ()
-        return (found,) if isinstance(found, str) else tuple(map(str, found))
+        return tuple(map(_line, [found] if isinstance(found, str) else found))
 
     @cached_property
     def origin(self) -> dict[str, str]:
@@ -186,6 +186,9 @@ def from_load(load: xr.Dataset, clock: Clock, form: str, power_factor: float | N
     strange = sorted(set(strange) - {"time", *_BESIDE_TIME})
     if strange:
         raise bad("the load has a dimension that no file holds", ", ".join(strange), "Choose one with load.isel(...).")
+    same = _two_alike(Series(load, clock, None, "", form).labels)
+    if same:
+        raise bad("two channels would have one name", same, "Rename a site with load.assign_coords(site=[...]).")
     if "q_mvar" in load:
         if power_factor is not None:
             cure = "Leave power_factor out, or the variable: load.drop_vars('q_mvar')."
@@ -201,6 +204,16 @@ def from_load(load: xr.Dataset, clock: Clock, form: str, power_factor: float | N
     tan = tan_phi(power_factor)
     words = f"power factor {abs(power_factor):g} {'leading' if power_factor < 0 else 'lagging'}, chosen"
     return Series(load, clock, tan, words, form)
+
+
+def _two_alike(names: tuple[str, ...]) -> str:
+    """Return a name that comes twice, letters alike in both cases; files and OpenDSS do not tell them apart."""
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            return name
+        seen.add(name.lower())
+    return ""
 
 
 def _as_connected(load: xr.Dataset) -> str:
@@ -232,6 +245,9 @@ def read_clock(load: xr.Dataset, start: Any) -> Clock:
     schema.require(load, ["p_mw"], thing="the load", finite=False)
     if "time" not in load["p_mw"].dims or not load.sizes["time"]:
         raise bad("the load has no samples in time", str(load["p_mw"].dims), "Give p_mw(time).")
+    if load["time"].dtype.kind not in "fiu":
+        cure = "Give seconds in time, and the date with start=..."
+        raise bad("time is not in seconds", str(load["time"].dtype), cure)
     clock = Clock(start, float(load["time"][0]), schema.clock(load))
     clock.check(load.sizes["time"])
     return clock
@@ -246,9 +262,9 @@ def _profile(load: xr.Dataset) -> dict[str, Any]:
 
 
 def _name(dim: str, value: Any) -> str:
-    """Return a label as columns have it: members are counted with an m, other signs become underscores."""
+    """Return a label as columns have it: members are counted with an m, signs become underscores."""
     text = f"m{value}" if dim == "member" else str(value)
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "_" for c in text)
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)
 
 
 def _line(value: Any) -> str:

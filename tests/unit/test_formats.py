@@ -211,6 +211,14 @@ def test_what_was_assumed_is_said(tmp_path):
     assert json.loads(json.dumps(written.to_dict()))["reactive"].startswith("power factor 0.98")
 
 
+def dated(load):
+    return load.assign_coords(time=pd.date_range("2027-01-01", periods=STEPS, freq="s"))
+
+
+def twins(load):
+    return xr.concat([load, load], "site").assign_coords(site=["a 1", "A-1"])
+
+
 def missing(load):
     load["p_mw"][7] = np.nan
     return load
@@ -234,6 +242,8 @@ def missing(load):
         (lambda d: d.rename(time="hour"), "a.csv", {}, "no time coordinate"),
         (lambda d: d.expand_dims(bus=[1, 2]), "a.csv", {}, "a dimension that no file holds (got bus)"),
         (None, "a.csv", {"maximum": True}, "a waveform has no intervals"),
+        (dated, "a.csv", {}, "time is not in seconds (got datetime64[ns])"),
+        (twins, "a.csv", {}, "two channels would have one name (got A_1)"),
     ],
 )
 def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, change, name, options, message):

@@ -104,6 +104,12 @@ def test_the_line_frequency_is_said_where_it_is_known(tmp_path):
     assert read(tmp_path / "a.cfg").frequency == 60.0
 
 
+def test_capitals_keep_the_files_of_a_record_together(tmp_path):
+    gridedge.export(load_of(), tmp_path / "A.CFG", start="2027-07-01T00:00Z")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["A.CFG", "A.DAT", "A.HDR"]
+    assert read(tmp_path / "A.CFG").total_samples == 600
+
+
 def test_members_are_channels(tmp_path):
     load = xr.concat([load_of(), load_of() * 2], "member").assign_attrs(load_of().attrs)
     gridedge.export(load, tmp_path / "a.cfg", start="2027-07-01T00:00Z")

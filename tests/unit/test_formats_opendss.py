@@ -106,6 +106,15 @@ def test_a_load_without_reactive_power_has_a_shape_of_zeros(tmp_path, dss):
     assert set((tmp_path / "s_q.csv").read_text().split()) == {"0"}
 
 
-def test_a_name_of_signs_alone_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["---.dss", "default.dss"])
+def test_a_name_that_opendss_cannot_take_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="no name of a LoadShape"):
-        gridedge.export(load_of(10, 1.0), tmp_path / "---.dss", start="2027-07-01T00:00Z")
+        gridedge.export(load_of(10, 1.0), tmp_path / name, start="2027-07-01T00:00Z")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_may_begin_with_a_digit(tmp_path, dss):
+    gridedge.export(load_of(10, 1.0), tmp_path / "2027 west.dss", start="2027-07-01T00:00Z")
+    dss("new circuit.x")
+    dss(f'redirect "{tmp_path / "2027 west.dss"}"')
+    assert "2027_west" in dss.ActiveCircuit.LoadShapes.AllNames
