@@ -47,7 +47,7 @@ def measure(name: str, seconds: int) -> None:
     more_mb = max(0, most[0] - before) / 1e6
     rate = written.samples / took_s / 1e6
     print(
-        f"{written.format:<9} {took_s:6.2f} s  {rate:5.2f} million samples/s  {size_mb:6.0f} MB  memory +{more_mb:.0f} MB"
+        f"{written.format:<9} {took_s:6.2f} s  {rate:5.2f} million samples/s  {size_mb:6.0f} MB  +{more_mb:.0f} MB held"
     )
 
 
