@@ -127,7 +127,8 @@ def _load(
     from gridedge import yamlfile
     from gridedge.errors import InputError
     from gridedge.profiles.generate import generate as make
-    from gridedge.profiles.generate import load_profile, merge_preset
+    from gridedge.profiles.generate import load_profile
+    from gridedge.profiles.preset import merge_preset
 
     document = merge_preset(yamlfile.Document({"profile": profile}), ())
     if document.problems:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import xarray as xr
 
-from gridedge.planning.prices import Prices
+from gridedge import schema
+from gridedge.planning.prices import Prices, annuity
+from gridedge.sites.ageing import ageing
 from gridedge.sites.facility import Facility
+from gridedge.sites.mitigate import around_of
 
 _CAPACITORS = ("psu_capacitor", "supercapacitor")
+_EXISTING = ("ups", "rack_battery")  # stand there for outages anyway
+_SPENT = ("wasted_mw", "lost_mw")
 
 
 @dataclass(frozen=True)
@@ -90,12 +95,12 @@ def account(
     before_mw = float(bare["p_mw"].mean())
     hours = prices.hours_per_year
     wasted_mwh = wasted_mw * hours
-    delayed = _delayed_share(load, after)
+    delayed = _delayed_share(after)
     accelerators = float(load.attrs.get("accelerators", 0))
-    bought = [_bought(step, label, after, load, prices) for step, label in zip(steps, _labels(steps), strict=True)]
-    capital = sum(b["capital"] for b in bought)
-    yearly = sum(b["yearly"] for b in bought)
-    lives = [b["life"] for b in bought if b["capital"] > 0]
+    bought = [b for number, step in enumerate(steps) for b in _bought(number, step, load, after, prices)]
+    capital = sum(b.capital for b in bought)
+    yearly = sum(b.yearly for b in bought)
+    lives = [b.life_years for b in bought if b.capital > 0]
     energy_cost = wasted_mwh * prices.energy_per_mwh
     delay_cost = delayed * accelerators * hours * prices.accelerator_hour
     return Account(
@@ -105,8 +110,8 @@ def account(
         wasted_mwh * prices.co2_t_per_mwh,
         100.0 * delayed,
         delay_cost,
-        sum(b["mw"] for b in bought),
-        sum(b["mwh"] for b in bought),
+        sum(b.p_mw for b in bought),
+        sum(b.e_mwh for b in bought),
         capital,
         min(lives, default=float("nan")),
         yearly,
@@ -114,8 +119,65 @@ def account(
     )
 
 
-_SPENT = ("wasted_mw", "lost_mw")
-
-
 def _mean(ds: xr.Dataset, name: str) -> float:
     return float(ds[name].mean()) if name in ds else 0.0
+
+
+def _delayed_share(after: xr.Dataset) -> float:
+    """Return the share of the work that is not done in the same time.
+
+    Where the job itself was made anew, its own figures say it: of the power that falls with the clock, only a part is
+    work.  What the other steps put off is booked in megawatts.
+    """
+    figures: Mapping[str, Mapping[str, float]] = after.attrs.get("figures", {})
+    done, booked = 1.0, True
+    for found in figures.values():
+        if "delayed_pu" in found:
+            done *= 1.0 - found["delayed_pu"]
+            booked = False
+    if booked:
+        before_mw = _mean(after, "p_it_before_mw") or _mean(after, "p_before_mw")
+        return _mean(after, "delayed_mw") / before_mw if before_mw else 0.0
+    return 1.0 - done
+
+
+@dataclass(frozen=True)
+class _Store:
+    """One store that a strategy buys."""
+
+    p_mw: float
+    e_mwh: float
+    capital: float
+    yearly: float
+    life_years: float
+
+
+def _bought(number: int, step: Any, load: xr.Dataset, after: xr.Dataset, prices: Prices) -> list[_Store]:
+    """Return the stores of a step: their size, price, and life as their cycles in this series leave it."""
+    if not hasattr(step, "parts"):
+        return []
+    parts = step.parts(around_of(load))
+    found = []
+    for name, (_, p_mw, e_mwh) in parts.items():
+        label = f"{number}:{step.step}" + (f".{name}" if len(parts) > 1 else "")
+        if name in _EXISTING:
+            found.append(_Store(p_mw, e_mwh, 0.0, 0.0, float("nan")))
+            continue
+        capacitor = name in _CAPACITORS
+        cells = e_mwh * (prices.capacitor_per_mwh if capacitor else prices.battery_per_mwh)
+        inverter = p_mw * (prices.capacitor_per_mw if capacitor else prices.battery_per_mw)
+        if name == "psu_capacitor":
+            inverter = 0.0  # the power supply is there
+        life = prices.battery_life_years if capacitor else _life_years(label, after, prices)
+        yearly = annuity(cells, life, prices.discount_per_year)
+        yearly += annuity(inverter, prices.inverter_life_years, prices.discount_per_year)
+        found.append(_Store(p_mw, e_mwh, cells + inverter, yearly, life))
+    return found
+
+
+def _life_years(label: str, after: xr.Dataset, prices: Prices) -> float:
+    """Return the life of a battery, ended by its cycles or by its age, whichever comes first."""
+    soc = after["soc_pu"].sel(storage=label).transpose(..., "time").values
+    rows = soc.reshape(-1, soc.shape[-1])
+    dt_s = schema.clock(after)
+    return min(prices.battery_life_years, *(ageing(row, dt_s).life_years for row in rows))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from gridedge import schema
-from gridedge.errors import bad
+from gridedge.errors import InputError, bad
 from gridedge.measure.finding import Finding
 from gridedge.measure.rulebook import check, load_rulebook
 from gridedge.planning.account import Account, account
@@ -40,6 +40,8 @@ class Comparison:
         unit in each name, ``cost_per_year``, and ``pareto``: whether no other variant beats it.
     findings : dict
         By label, the target's findings.
+    remarks : dict
+        By label, what its steps could not hold, in sentences.
     before : list of Finding
         The target's findings without any step.
     notes : list of str
@@ -50,6 +52,7 @@ class Comparison:
 
     table: pd.DataFrame
     findings: dict[str, list[Finding]]
+    remarks: dict[str, list[str]]
     before: list[Finding]
     notes: list[str]
     currency: str
@@ -70,6 +73,7 @@ class Comparison:
         return {
             "table": json.loads(self.table.to_json(orient="index")),
             "findings": {label: [f.to_dict() for f in found] for label, found in self.findings.items()},
+            "remarks": self.remarks,
             "before": [f.to_dict() for f in self.before],
             "notes": self.notes,
             "currency": self.currency,
@@ -131,6 +135,8 @@ def compare(
     before = judge(check(runner.settled(runner.bare), book))
     rows: dict[str, dict[str, Any]] = {}
     findings: dict[str, list[Finding]] = {}
+    remarks: dict[str, list[str]] = {}
+    known = set(load.attrs.get("notes", []))
     for number, variant in enumerate(chosen):
         label = variant.label
         if label in rows:
@@ -138,12 +144,13 @@ def compare(
         after, books = runner.run(variant, cost)
         verdict = judge(check(after, book))
         findings[label] = verdict.findings
+        remarks[label] = [note for note in after.attrs.get("notes", []) if note not in known]
         rows[label] = _row(variant, verdict, books)
         if progress is not None:
             progress(number + 1, len(chosen))
     table = pd.DataFrame.from_dict(rows, orient="index")
-    notes = [*runner.notes, *_mark_front(table, findings)]
-    return Comparison(table, findings, before.findings, notes, cost.currency)
+    notes = _mark_front(table, findings)
+    return Comparison(table, findings, remarks, before.findings, notes, cost.currency)
 
 
 def _row(variant: Variant, verdict: Verdict, books: Account) -> dict[str, Any]:
@@ -168,8 +175,9 @@ def _mark_front(table: pd.DataFrame, findings: Mapping[str, list[Finding]]) -> l
     table["pareto"] = pareto_front(table[[*_OBJECTIVES, "excess_percent"]].to_numpy(dtype=float))
     if not applies:
         return ["No requirement of the target applies to this site."]
-    nearest = table["excess_percent"].idxmin()
-    missed = table.loc[nearest, "missed"] or table.loc[nearest, "verdict"]
+    nearest = str(table["excess_percent"].idxmin())
+    row = table.loc[nearest]
+    missed = row["missed"] or row["verdict"]
     return [f"No variant meets the target. Nearest is {nearest}; it misses by: {missed}."]
 
 
@@ -189,7 +197,6 @@ class _Runner:
         self.facility = take(Facility, facility if facility is not None else {})
         self.bare = load if self.metered else connect(load, self.facility)
         self.bare.attrs.setdefault("size_mw", float(self.settled(self.bare)["p_mw"].max()))
-        self.notes: list[str] = []
         self._inside: dict[str, xr.Dataset] = {}
 
     def settled(self, ds: xr.Dataset) -> xr.Dataset:
@@ -197,7 +204,11 @@ class _Runner:
         return ds.isel(time=slice(self.first, None)) if self.first else ds
 
     def run(self, variant: Variant, prices: Prices) -> tuple[xr.Dataset, Account]:
-        read = [read_step(step) for step in variant.steps]
+        try:
+            read = [read_step(step) for step in variant.steps]
+        except InputError as error:
+            where = f"strategy {variant.strategy!r}"
+            raise InputError([replace(p, where=p.where or where) for p in error.problems]) from error
         inner = [step for step in read if step.place != "site"]
         if self.metered and inner:
             cure = "Give the IT power; steps inside the site act before it is metered."
@@ -205,9 +216,6 @@ class _Runner:
         metered = self.bare if self.metered else self._behind(inner)
         after = mitigate(metered, [step for step in read if step.place == "site"])
         after.attrs["size_mw"] = self.bare.attrs["size_mw"]
-        for note in after.attrs.get("notes", []):
-            if note not in self.notes:
-                self.notes.append(note)
         parts = [self.settled(ds) for ds in (self.load, self.bare, metered, after)]
         facility = None if self.metered else self.facility
         return parts[-1], account(*parts, steps=read, facility=facility, prices=prices)

@@ -15,7 +15,8 @@ from gridedge.measure.finding import Finding
 from gridedge.measure.rulebook import Rulebook, check, load_rulebook
 from gridedge.planning.prices import Prices
 from gridedge.planning.verdict import Verdict, judge
-from gridedge.sites.mitigate import mitigate, read_step
+from gridedge.sites.mitigate import mitigate
+from gridedge.sites.storage import Battery
 from gridedge.spec import take
 
 _UNBOUND = 1e3  # times the load's highest power: a battery that never reaches its limits
@@ -71,6 +72,7 @@ def size_battery(
     battery: Mapping[str, Any] | None = None,
     prices: Prices | Mapping[str, Any] | None = None,
     settle_s: float = 0.0,
+    start_mw: float | None = None,
 ) -> BatterySize:
     """Find the smallest battery at the point of connection that meets a target.
 
@@ -87,6 +89,9 @@ def size_battery(
         Weigh power against energy where a law can trade them.
     settle_s : float
         Start of the series in which controls settle; the battery lives through it, the target is not asked. [s]
+    start_mw : float, optional
+        Level of the metered power before the series begins.  Its mean unless given, as for a stretch cut out of a
+        longer run; give the first sample where a job starts within the series. [MW]
 
     Returns
     -------
@@ -121,7 +126,8 @@ def size_battery(
     if before.overall in {"pass", "not applicable"}:
         note = "The target is met without one." if before.overall == "pass" else "No requirement applies to this site."
         return BatterySize(True, 0.0, 0.0, {}, before.findings, before.findings, note=note)
-    found = [_size(trial, law) for law in _laws(fixed, book)]
+    level = float(load["p_mw"].mean()) if start_mw is None else start_mw
+    found = [_size(trial, law) for law in _laws(fixed, book, level)]
     met = [f for f in found if f.verdict.overall == "pass"]
     if not met:
         nearest = min(found, key=lambda f: f.verdict.excess)
@@ -171,41 +177,48 @@ class _Trial:
         return self.judged(self.run(spec))
 
 
-def _laws(fixed: dict[str, Any], book: Rulebook) -> list[_Law]:
+def _laws(fixed: dict[str, Any], book: Rulebook, start_mw: float) -> list[_Law]:
     base = {"step": "battery", "holds_power_factor": False, **fixed}
     if "law" in fixed or "ramp_mw_per_min" in fixed:
         return [_Law("given", lambda _: dict(base), fixed=True)]
+
+    def low_pass(tau_s: float) -> dict[str, Any]:
+        law = {"law": "low_pass", "tau_s": tau_s, "recovery_s": _RECOVERY * tau_s, "start_mw": start_mw}
+        return {**base, "law": law}
+
+    laws = [_Law("low_pass", low_pass)]
     ramps = [r for rule in book.rules if (r := getattr(rule, "limit_mw_per_min", None)) is not None]
-    laws = [_Law("low_pass", lambda tau: {**base, "law": _low_pass(tau)})]
     if ramps:
         slope = min(ramps) * _SAFE
-        laws.append(_Law("ramp_limit", lambda tau: {**base, "law": _ramp(slope, tau)}))
+
+        def ramp(tau_s: float) -> dict[str, Any]:
+            law = {"ramp_mw_per_min": slope, "smooth_s": tau_s, "recovery_s": _RECOVERY * tau_s, "start_mw": start_mw}
+            return {**base, "law": {"law": "ramp_limit", **law}}
+
+        laws.append(_Law("ramp_limit", ramp))
     return laws
 
 
-def _low_pass(tau_s: float) -> dict[str, Any]:
-    return {"law": "low_pass", "tau_s": tau_s, "recovery_s": _RECOVERY * tau_s}
-
-
-def _ramp(slope: float, tau_s: float) -> dict[str, Any]:
-    return {"law": "ramp_limit", "ramp_mw_per_min": slope, "smooth_s": tau_s, "recovery_s": _RECOVERY * tau_s}
-
-
 def _size(trial: _Trial, law: _Law) -> _Found:
-    unbound = {"p_rated_mw": _UNBOUND * trial.most_mw, "e_rated_mwh": _UNBOUND * trial.most_mw}
+    unbound = {"p_rated_mw": _UNBOUND * trial.most_mw, "e_rated_mwh": _UNBOUND * trial.most_mw, "standby_pu": 0.0}
 
     def holds(tau_s: float) -> bool:
-        return trial.verdict({**law.spec(tau_s), **unbound}).overall == "pass"
+        verdict = trial.verdict({**law.spec(tau_s), **unbound})
+        tried.append((verdict.excess, tau_s))
+        return verdict.overall == "pass"
 
-    tau_s = _SLOWEST_S
+    tried: list[tuple[float, float]] = []
+    tau_s = _FASTEST_S
     if not law.fixed:
         # From weak to strong in steps of two, then by bisection: the first that holds is the cheapest.
-        tau_s = _FASTEST_S
         while tau_s < _SLOWEST_S and not holds(tau_s):
             tau_s *= 2.0
-        if tau_s < _SLOWEST_S and tau_s > _FASTEST_S:
+        if tau_s >= _SLOWEST_S:
+            tau_s = min(tried)[1]  # none holds: the one that comes nearest
+        elif tau_s > _FASTEST_S:
             tau_s = _smallest(holds, tau_s / 2.0, tau_s, ratio=True)
-    spec = _limited(trial, {**law.spec(tau_s), **unbound})
+    own = {key: value for key, value in law.spec(tau_s).items() if key == "standby_pu"}
+    spec = _limited(trial, {**law.spec(tau_s), **unbound}, own)
     verdict = trial.verdict(spec)
     if verdict.overall == "pass":
         for key in ("p_rated_mw", "e_rated_mwh"):
@@ -231,18 +244,24 @@ def _smallest(holds: Callable[[float], bool], low: float, high: float, *, ratio:
     return high
 
 
-def _limited(trial: _Trial, spec: dict[str, Any]) -> dict[str, Any]:
+def _limited(trial: _Trial, spec: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Return the battery with no more power and energy than the free one used, started so that it just fits."""
     after = trial.run(spec)
     exchanged = float(np.abs(after["p_mw"] - trial.load["p_mw"]).max())
     step_h = schema.clock(trial.load) / 3600.0
     content = after["stored_mw"].transpose(..., "time").values.cumsum(axis=-1) * step_h
     low, high = min(float(content.min()), 0.0), max(float(content.max()), 0.0)
-    window = read_step(spec)
+    window = Battery.model_validate(spec)
     e_mwh = (high - low) / (window.soc_max_pu - window.soc_min_pu) * (1.0 + 1e-6)
     start = window.soc_min_pu - low / e_mwh if e_mwh > 0 else window.soc_min_pu
     start = min(max(start, window.soc_min_pu), window.soc_max_pu)
-    return {**spec, "p_rated_mw": exchanged, "e_rated_mwh": max(e_mwh, 1e-9), "soc_start_pu": start}
+    kept = {key: value for key, value in spec.items() if key != "standby_pu"} | own
+    return {**kept, "p_rated_mw": exchanged, "e_rated_mwh": max(e_mwh, 1e-9), "soc_start_pu": start}
+
+
+def _missed_anyway(found: _Found) -> bool:
+    """Say whether the target is missed even by a battery without delay."""
+    return found.trial.verdict({**found.spec, "delay_s": 0.0}).overall != "pass"
 
 
 def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool) -> BatterySize:
@@ -254,7 +273,16 @@ def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool) -> B
             smaller[key] = less.missed() or less.overall
     note = f"Law {found.law.name}; power and energy are the smallest to {100 * _FINE:g} %." if meets else ""
     if not meets:
-        note = f"No battery of this kind meets the target; it misses by: {verdict.missed() or verdict.overall}."
+        note = (
+            f"No battery of this kind meets the target; the nearest misses by: {verdict.missed() or verdict.overall}."
+        )
+        late_s = Battery.model_validate(spec).delay_s
+        if late_s > 0 and not _missed_anyway(found):
+            note += (
+                f" Without its converter's delay of {late_s:g} s it would: steep edges pass before it acts. Take them "
+                "off inside the site first (psu_capacitor or supercapacitor in the racks, power_floor), or give a "
+                "faster converter (delay_s)."
+            )
     return BatterySize(
         meets, spec["p_rated_mw"], spec["e_rated_mwh"], spec, verdict.findings, before.findings, smaller,
         found.price(prices), note,

@@ -32,16 +32,16 @@ class Verdict:
 
     def missed(self) -> str:
         """Return by how much the worst requirement is missed, in words; empty where none is."""
-        if self.overall == "pass" or self.worst is None or self.worst.measured is None:
-            return ""
         w = self.worst
+        if self.overall == "pass" or w is None or w.measured is None or w.limit is None or self.excess <= 0:
+            return ""
         return f"{w.name}: {w.measured:.4g} {w.unit} against {w.limit:.4g} {w.unit}, {100 * self.excess:.3g} % too much"
 
 
 def judge(findings: Sequence[Finding]) -> Verdict:
     """Return what some findings come to, and by how much the worst one misses."""
     applying = [f for f in findings if f.verdict != "not applicable"]
-    measured = [f for f in applying if f.measured is not None]
+    measured = [f for f in applying if f.measured is not None and f.limit is not None]
     worst = max(measured, key=_excess, default=None)
     excess = _excess(worst) if worst is not None else (float("inf") if applying else -1.0)
     return Verdict(finding.overall(findings), excess, worst, list(findings))
@@ -49,4 +49,5 @@ def judge(findings: Sequence[Finding]) -> Verdict:
 
 def _excess(found: Finding) -> float:
     assert found.measured is not None
+    assert found.limit is not None
     return found.measured / found.limit - 1.0 if found.limit else (float("inf") if found.measured > 0 else -1.0)

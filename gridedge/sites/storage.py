@@ -18,6 +18,8 @@ from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
+Parts = Mapping[str, tuple[Device, float, float]]
+"""Stores by name: the device, its power in MW and its energy in MWh."""
 _J_PER_MWH = 3.6e9
 _INVERTER = "inverters of battery plants control reactive power"
 _GB300 = "quoted from a second source: 65 J per accelerator in the power shelf of GB300 NVL72"
@@ -72,7 +74,11 @@ class Battery(SizedBattery, _Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        return shape(p_mw, around, {"battery": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its one store with its size."""
+        return {"battery": (self, self.p_rated_mw, self.e_rated_mwh)}
 
 
 class Supercapacitor(SizedCapacitor, _Lawful):
@@ -95,7 +101,11 @@ class Supercapacitor(SizedCapacitor, _Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        return shape(p_mw, around, {"supercapacitor": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its one store with its size."""
+        return {"supercapacitor": (self, self.p_rated_mw, self.e_rated_mwh)}
 
 
 class PsuCapacitor(SizedCapacitor, _Lawful):
@@ -124,16 +134,20 @@ class PsuCapacitor(SizedCapacitor, _Lawful):
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
         notes: tuple[str, ...] = ()
+        own = {"energy_j_per_accelerator", "e_rated_mwh"} & self.model_fields_set
+        if not own and "GB300" not in str(around.server):
+            notes = (
+                f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
+                f"nothing says that {around.server} has them.",
+            )
+        return shape(p_mw, around, self.parts(around), self.law, notes=notes)
+
+    def parts(self, around: Around) -> Parts:
+        """Return its one store with its size."""
         e_mwh = self.e_rated_mwh
         if e_mwh is None:
             e_mwh = self.energy_j_per_accelerator * accelerators(around) / _J_PER_MWH
-            if "energy_j_per_accelerator" not in self.model_fields_set and "GB300" not in str(around.server):
-                notes = (
-                    f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
-                    f"nothing says that {around.server} has them.",
-                )
-        p_rated = all_it_power_mw(self.p_rated_mw, around)
-        return shape(p_mw, around, {"psu_capacitor": (self, p_rated, e_mwh)}, self.law, notes=notes)
+        return {"psu_capacitor": (self, all_it_power_mw(self.p_rated_mw, around), e_mwh)}
 
 
 class _Backup(Device, _Lawful):
@@ -153,11 +167,17 @@ class _Backup(Device, _Lawful):
     """Upper end of the window. [pu]"""
     law: LevelLaw
     """What it does."""
+    step: Any
 
-    def _shape(self, name: str, p_mw: Float, around: Around) -> Outcome:
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, around: Around) -> Parts:
+        """Return its one store with its size."""
         p_rated = all_it_power_mw(self.p_rated_mw, around)
         e_rated = self.e_rated_mwh if self.e_rated_mwh is not None else p_rated * self.backup_s / 3600.0
-        return shape(p_mw, around, {name: (self, p_rated, e_rated)}, self.law)
+        return {str(self.step): (self, p_rated, e_rated)}
 
 
 class Ups(_Backup):
@@ -185,10 +205,6 @@ class Ups(_Backup):
             raise bad("this UPS is for outages only", "may_cycle false", cure)
         return self
 
-    def act(self, p_mw: Float, around: Around) -> Outcome:
-        """Shape each row."""
-        return self._shape("ups", p_mw, around)
-
 
 class RackBattery(_Backup):
     """Battery backup units in the racks."""
@@ -211,10 +227,6 @@ class RackBattery(_Backup):
             cure = "Set may_cycle: true if its maker and its operator allow it, or use a supercapacitor."
             raise bad("a battery backup unit is for outages only", "may_cycle false", cure)
         return self
-
-    def act(self, p_mw: Float, around: Around) -> Outcome:
-        """Shape each row."""
-        return self._shape("rack_battery", p_mw, around)
 
 
 class Hybrid(_Lawful):
@@ -243,11 +255,14 @@ class Hybrid(_Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        parts = {
+        return shape(p_mw, around, self.parts(around), self.law, split_s=self.split_s)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its two stores with their sizes, the one that takes the slow part first."""
+        return {
             "battery": (self.battery, self.battery.p_rated_mw, self.battery.e_rated_mwh),
             "supercapacitor": (self.supercapacitor, self.supercapacitor.p_rated_mw, self.supercapacitor.e_rated_mwh),
         }
-        return shape(p_mw, around, parts, self.law, split_s=self.split_s)
 
 
 AnyStorage = Battery | Supercapacitor | PsuCapacitor | Ups | RackBattery | Hybrid
@@ -264,7 +279,7 @@ STORAGE: dict[str, type[AnyStorage]] = {
 def shape(
     p_mw: Float,
     around: Around,
-    parts: Mapping[str, tuple[Device, float, float]],
+    parts: Parts,
     law: Any,
     *,
     split_s: float = 1.0,
@@ -349,7 +364,7 @@ def _asked(law: Droop, p_mw: Float, around: Around, p_rated_mw: float) -> tuple[
 
 
 def _figures(
-    before: Float, run: Buffered, dt_s: float, parts: Mapping[str, tuple[Device, float, float]], law: Any
+    before: Float, run: Buffered, dt_s: float, parts: Parts, law: Any
 ) -> tuple[list[tuple[str, float]], list[str]]:
     """Return what the worst row shows, and in words where it fell short."""
     if not run.p_mw.size:

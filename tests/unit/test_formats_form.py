@@ -51,7 +51,7 @@ def test_a_year_of_hours_from_quarters(tmp_path, start, tz, hours):
 
 def test_a_training_job_makes_its_own_hours():
     """Samples of a modelled job are exact means, whatever the step: hours of seconds are hours."""
-    job = {"profile": "h100-training", "noise_pu": 0.0, "checkpoint_interval_s": None, "period_jitter_pu": 0.0}
+    job = {"profile": "h100-at-scale", "noise_pu": 0.0, "checkpoint_interval_s": None, "period_jitter_pu": 0.0}
     hours = gridedge.generate(job, duration_s=6 * 3600, dt_s=3600)
     seconds = gridedge.generate(job, duration_s=6 * 3600, dt_s=1)
     np.testing.assert_allclose(hours["p_mw"], seconds["p_mw"].values.reshape(6, 3600).mean(axis=1), rtol=1e-11)
