@@ -39,9 +39,10 @@ def measure_change(rule: ChangeRule, p_mw: Float, dt_s: float) -> Extreme:
         spread = {rule.filter.order: found.value}
         spread |= {n: _filtered(rule, f, p_mw, dt_s).value for n, f in others.items()}
         found = replace(found, figures=(*found.figures, *((f"order_{n}_mw", v) for n, v in sorted(spread.items()))))
-        remarks.append(
-            f"filter assumed: {min(spread.values()):.4g} to {max(spread.values()):.4g} MW over orders 1 to 4"
-        )
+        least, most = min(spread.values()), max(spread.values())
+        hangs = rule.limit_mw is not None and least <= rule.limit_mw < most
+        text = f"filter assumed: {least:.4g} to {most:.4g} MW over orders 1 to 4"
+        remarks.append(f"{text}, so that the verdict depends on it" if hangs else text)
     left = droop(high, dt_s)
     if left < _DAMPED:
         remarks.append(f"samples are means over {dt_s:g} s, which leaves {left:.2f} of a swing at {high:g} Hz")

@@ -125,6 +125,17 @@ def test_ercot_at_the_output_of_its_filter(amplitude_mw, verdict):
     assert "over orders 1 to 4" in found.note
 
 
+def test_a_verdict_that_depends_on_the_assumed_filter_says_so():
+    """At 0.15 Hz a filter of order 1 passes 0.83 of a swing, of order 2 0.91, of order 4 0.98."""
+    found = {a: gridedge.check(metered(sine(a / gain(0.15), 0.15, length_s=200.0)), "ercot")[0] for a in (3.0, 4.99)}
+    assert "depends on it" not in found[3.0].note
+    assert "so that the verdict depends on it" in found[4.99].note
+    least, most = (how(dict(found[4.99].figures)[f"order_{n}_mw"] for n in (1, 2, 3, 4)) for how in (min, max))
+    gains = [gain(0.15, n) / gain(0.15) for n in (1, 2, 3, 4)]
+    assert least == pytest.approx(9.98 * min(gains), rel=5e-3)
+    assert most == pytest.approx(9.98 * max(gains), rel=5e-3)
+
+
 @pytest.mark.parametrize(("rate_mw_per_s", "verdict"), [(0.499, "pass"), (0.501, "fail")])
 def test_atc_lets_a_large_change_take_its_time(rate_mw_per_s, verdict):
     over_s = 80.0 / rate_mw_per_s
@@ -203,12 +214,13 @@ def test_a_flat_load_passes_every_shipped_rule():
 
 
 def test_a_trace_of_one_second_cannot_tell_ercot_unless_it_exceeds_already():
-    t = np.arange(0.0, 600.0)
-    gentle, steep = (BASE_MW + a * np.sin(2 * np.pi * t / 10) for a in (1.0, 20.0))
+    f_hz = 0.103  # no fraction of the sampling rate, so that all phases are met
+    gentle, steep = (sine(a, f_hz, 1200.0, 1.0, grow_s=300.0) for a in (1.0, 20.0))
     (calm,) = gridedge.check(metered(gentle, 1.0), "ercot")
     assert calm.verdict == "cannot tell"
-    # a lower bound, shown as what it is: 0.707 of the sine at the lower edge, over the 4 s that two means span
-    assert calm.measured == pytest.approx(2 * 0.7071 * np.sin(0.4 * np.pi), rel=0.06)
+    # a lower bound, shown as what it is: what the lower edge lets through, over the 4 s that two means of 1 s span
+    edge = (1 + (math.tan(math.pi * 0.1) / math.tan(math.pi * f_hz)) ** 4) ** -0.5
+    assert calm.measured == pytest.approx(2 * edge * math.sin(math.pi * f_hz * 4), rel=5e-3)
     assert "use a step below 0.00909 s" in calm.note
     (wild,) = gridedge.check(metered(steep, 1.0), "ercot")
     assert wild.verdict == "fail"
