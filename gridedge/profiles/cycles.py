@@ -17,8 +17,10 @@ Flags = NDArray[np.bool_]
 POINTS = 64  # of the mean shape; an iteration is looked at in so many places
 _MULTIPLES = 24  # the strongest line may be up to this harmonic
 _ALIKE = 0.85  # the shortest multiple that is so much as similar as the best one is the period
-_STANDS_OUT = 6.0  # times ln(n): a line over the median around it; chance alone reaches about 1.5
-_CLEARER = 0.05  # of likeness: a reading of the pauses must gain as much
+_STANDS_OUT = 5.0  # a line over the median around it: little, because jitter widens lines
+_CONTRAST = 0.3  # likeness over the least likeness at a shorter lag: a drift has none
+_CLEAR = 0.5  # likeness of a period that stands for itself
+_LEAST = 0.4  # likeness, below which nothing repeats
 _RARE = 0.15  # of the time: low stretches that take more are iterations
 _COARSEST = 4.0  # samples in an iteration, below which it is not told from its alias
 _NORMAL = 0.25  # of the period: an iteration that is longer holds a pause
@@ -62,7 +64,7 @@ def find_period(p: Float, known: Flags, dt_s: float, *, longest_s: float, near_s
 
     .. math:: r(l) = \frac{\sum_t m_t m_{t+l} x_t x_{t+l} / \sum_t m_t m_{t+l}}{\sum_t m_t x_t^2 / \sum_t m_t}
 
-    and a line of the spectrum counts if its power is 6 ln n times the median of its neighbourhood.
+    and a line of the spectrum counts if its power is 5 times the median of its neighbourhood.
     """
     n = p.size
     if n < 8 or known.sum() < 8:
@@ -81,7 +83,7 @@ def find_period(p: Float, known: Flags, dt_s: float, *, longest_s: float, near_s
         return None
     k = int(np.flatnonzero(looked)[np.argmax(power[looked])])
     around = power[(f_hz > f_hz[k] / 2) & (f_hz < f_hz[k] * 2)]
-    if power[k] < _STANDS_OUT * np.log(n) * np.median(around):
+    if power[k] < _STANDS_OUT * np.median(around):
         return None
     lag_s, like = _autocorrelation(x, known, dt_s, longest_s)
     if near_s is not None:
@@ -100,7 +102,8 @@ def find_period(p: Float, known: Flags, dt_s: float, *, longest_s: float, near_s
         return None
     top = max(r for _, r in best)
     for period_s, r in best:
-        if r >= _ALIKE * top and r > 0.1:
+        contrast = r - float(like[lag_s <= period_s].min())
+        if r >= _ALIKE * top and r > _LEAST and contrast > _CONTRAST:
             return Period(period_s, r)
     return None
 
@@ -141,8 +144,7 @@ def find_pauses(
     -----
     Three readings of the low stretches are tried: all belong to iterations; those beyond 2.5 times the
     median length are pauses; all are pauses, rare and far apart, of a job whose iterations hardly show.  A
-    later reading is taken where what it leaves repeats within less than half of the period found before, or
-    more clearly.
+    later reading is taken where what it leaves repeats clearly, and not later than what was found before.
     """
     everything: Flags = np.ones(p.size, dtype=bool)
     best, known, how = find_period(p, everything, dt_s, longest_s=longest_s, near_s=near_s), everything, ""
@@ -168,8 +170,7 @@ def find_pauses(
         found = find_period(p, rest, dt_s, longest_s=longest_s, near_s=near_s)
         if found is None:
             continue
-        clearer = best is None or found.period_s < 0.5 * best.period_s or found.likeness > best.likeness + _CLEARER
-        if clearer or near_s is not None:
+        if best is None or near_s is not None or (found.period_s < 1.05 * best.period_s and found.likeness > _CLEAR):
             best, known, how = found, rest, text
     return best, known, how
 
@@ -233,6 +234,8 @@ def follow(p: Float, known: Flags, dt_s: float, period_s: float) -> Cycles | Non
     else:
         q = np.interp(grid, centre, p)
     seen = np.interp(grid, centre, known.astype(float)) > 0.5
+    # A pause deeper than the communication would draw iterations towards it.
+    q = np.where(seen, q, np.percentile(q[seen], 5)) if seen.any() else q
     shape = _first_shape(q, seen)
     if shape is None:
         return None
@@ -254,6 +257,8 @@ def follow(p: Float, known: Flags, dt_s: float, period_s: float) -> Cycles | Non
             return None
         rows = starts[normal, None] + np.arange(POINTS)
         shape = np.interp(rows.ravel(), np.arange(q.size), q).reshape(rows.shape).mean(axis=0)
+    if dt_s < period_s / 20:
+        starts = _at_the_rise(q, shape, starts)
     gaps = np.diff(starts)
     middle = float(np.median(gaps[np.abs(gaps - np.median(gaps)) < _NORMAL * np.median(gaps)]))
     regular = np.abs(gaps - middle) < _NORMAL * middle
@@ -278,11 +283,30 @@ def follow(p: Float, known: Flags, dt_s: float, period_s: float) -> Cycles | Non
     )
 
 
+def _at_the_rise(q: Float, shape: Float, starts: Float) -> Float:
+    """Return the starts read from the rise alone: of an iteration that jitter stretches, the rest comes late."""
+    around = np.arange(-6, 18)
+    wanted = shape[around % POINTS]
+    trial = np.linspace(-4.0, 4.0, 65)
+    where = starts[:, None, None] + trial[None, :, None] + around
+    there = np.interp(where.ravel(), np.arange(q.size), q).reshape(where.shape)
+    cost = ((there - wanted) ** 2).sum(axis=2)
+    best = np.argmin(cost, axis=1)
+    row = np.arange(starts.size)
+    inner = np.clip(best, 1, trial.size - 2)
+    left, mid, right = cost[row, inner - 1], cost[row, inner], cost[row, inner + 1]
+    bend = left - 2 * mid + right
+    part = np.where(bend > 0, 0.5 * (left - right) / np.where(bend > 0, bend, 1.0), 0.0).clip(-1.0, 1.0)
+    moved = starts + trial[inner] + part * (trial[1] - trial[0])
+    # A rise that is not found within the range is left where the whole shape had it.
+    return np.asarray(np.where((best == 0) | (best == trial.size - 1), starts, moved))
+
+
 def _jitter(starts: Float, regular: Flags) -> float:
     """Return the standard deviation of the lengths.
 
     Lengths that are independent, read with an error e of each start, give
-    ``Var(t[k+m] - t[k]) = m s^2 + 2 e^2``: the slope is the jitter's, the rest the reading's.
+    ``Var(t[k+m] - t[k]) = m s^2 + const``: the slope is the jitter's, the rest the reading's.
     """
     many, var = [], []
     for m in range(1, 7):
@@ -293,9 +317,7 @@ def _jitter(starts: Float, regular: Flags) -> float:
     if len(many) < 2:
         return float(np.std(np.diff(starts)[regular]))
     weight = 1.0 / np.asarray(many)  # variances of longer spans are less sure
-    slope, rest = np.polyfit(many, var, 1, w=weight)
-    if rest < 0:  # no reading error left: the line goes through zero
-        slope = float(np.average(np.asarray(var) / many, weights=weight))
+    slope = np.polyfit(many, var, 1, w=weight)[0]
     return float(np.sqrt(max(slope, 0.0)))
 
 
@@ -328,7 +350,7 @@ def _rise(shape: Float) -> int:
     if not begins.size:
         return 0
     # Half an edge earlier: the middle of the rise is inside, its foot should be.
-    return (int(ends[np.argmax(ends - begins)]) + turn - 2) % shape.size
+    return (int(ends[np.argmax(ends - begins)]) + turn - POINTS // 32) % shape.size
 
 
 def _likeness(q: Float, shape: Float) -> Float:

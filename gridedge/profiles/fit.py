@@ -31,6 +31,7 @@ from gridedge.spec import build
 Float = NDArray[np.float64]
 _FEWEST = 3  # iterations
 _FLAT = 0.05  # of the median: a narrower band without a period is a job that hides its communication
+_IRREGULAR = 0.3  # of the median: a narrower band without a period is taken as noise, and said
 _PERIOD_S = 16.9  # of the at-scale H100 job, where a flat trace shows none
 _UNHIDDEN_PU = 0.25
 _EDGES_S = (0.25, 0.05)
@@ -464,7 +465,7 @@ def _flat(
     rest, pauses = low_stretches(p, dt_s)
     level = float(np.median(p[rest]))
     band = float(np.percentile(p[rest], 95) - np.percentile(p[rest], 5)) / level
-    if band > _FLAT:
+    if band > _IRREGULAR:
         value = f"{band:.1%} of the median between its 5 and 95 % quantiles, no period up to {p.size * dt_s / 3:.3g} s"
         cure = (
             f"Record three iterations or more, at a quarter of one or finer (here {dt_s:g} s), cut start and stop "
@@ -475,11 +476,18 @@ def _flat(
     bottom = min(_UNHIDDEN_PU if unhidden_pu is None else unhidden_pu, 0.9 * level)
     # A recorder's step hides what is faster; of the slower part nothing is a swing of the iterations.
     noise = fit_noise(np.where(rest, p - level, np.nan), dt_s)
-    notes.append(
-        f"The trace is flat: 90 % of it lie within {band:.1%} of {level:.3g} pu. The communication is fully overlapped "
-        f"(overlap_pu 1) as far as a step of {dt_s:g} s can show; the period is {period:g} s "
-        + ("as given." if period_s is not None else "as published at scale (assumed).")
-    )
+    length = f"{period:g} s " + ("as given." if period_s is not None else "as published at scale (assumed).")
+    if band <= _FLAT:
+        notes.append(
+            f"The trace is flat: 90 % of it lie within {band:.1%} of {level:.3g} pu. The communication is fully "
+            f"overlapped (overlap_pu 1) as far as a step of {dt_s:g} s can show; the period is {length}"
+        )
+    else:
+        notes.append(
+            f"The trace swings by {band:.1%} of {level:.3g} pu and shows no iteration between {4 * dt_s:g} and "
+            f"{p.size * dt_s / _FEWEST:.4g} s: the swing is taken as noise, overlap_pu as 1. Iterations shorter than "
+            f"four steps cannot be told; record at a finer step, or give period_s. The period is {length}"
+        )
     values: _Values = {
         "period_s": period,
         "compute_pu": _short(level),
