@@ -139,7 +139,8 @@ def droop_pu(vm_pu: Float, *, v_ref_pu: float, deadband_pu: float, full_pu: floa
     np.maximum(share, 0.0, out=share)
     share /= full_pu - deadband_pu
     np.minimum(share, 1.0, out=share)
-    return np.copysign(share, away, out=share)
+    np.copysign(share, away, out=share)
+    return share
 
 
 def late(values: Float, dt_s: float, *, delay_s: float, lag_s: float) -> Float:
