@@ -21,6 +21,7 @@ Float = NDArray[np.float64]
 Parts = Mapping[str, tuple[Device, float, float]]
 """Stores by name: the device, its power in MW and its energy in MWh."""
 _J_PER_MWH = 3.6e9
+_TOGETHER = 1 << 17  # samples whose ramp is looked at together
 _INVERTER = "inverters of battery plants control reactive power"
 _GB300 = "quoted from a second source: 65 J per accelerator in the power shelf of GB300 NVL72"
 _NOT_CHECKED = "part of the conversion losses of the facility"
@@ -328,17 +329,28 @@ def shape(
     if isinstance(law, Droop) and law.q_share_pu > 0:
         device = next(iter(parts.values()))[0]
         acted = late(wanted_mvar, dt_s, delay_s=device.delay_s, lag_s=device.lag_s)
-        room = np.sqrt(np.maximum(s_mva**2 - (after - p_mw - standby_mw) ** 2, 0.0))
-        q_mvar = np.clip(acted, -room, room)
-        figures.append(("q_limited_s", float((np.abs(acted) > room).sum(axis=-1).max(initial=0) * dt_s)))
+        room = after - p_mw
+        room -= standby_mw
+        room *= room
+        np.subtract(s_mva**2, room, out=room)
+        np.sqrt(np.maximum(room, 0.0, out=room), out=room)
+        q_mvar = np.minimum(acted, room)
+        np.maximum(q_mvar, np.negative(room, out=room), out=q_mvar)
+        figures.append(("q_limited_s", float(np.count_nonzero(q_mvar != acted, axis=-1).max(initial=0) * dt_s)))
     stored = run.stored_mw.reshape(p_mw.shape)
-    soc = [run.energy_mwh[:, j].reshape(p_mw.shape) / e for j, (_, _, e) in enumerate(parts.values())]
-    whole = run.energy_mwh.sum(axis=1).reshape(p_mw.shape) / sum(e for _, _, e in parts.values())
+    sizes = [e for _, _, e in parts.values()]
+    # Fresh memory costs more than the loop: a lone store's energy becomes its state of charge where it lies.
+    whole = None
+    if len(sizes) > 1:
+        whole = np.add(run.energy_mwh[:, 0], run.energy_mwh[:, 1]).reshape(p_mw.shape)
+        whole /= sum(sizes)
+    soc = [np.divide(run.energy_mwh[:, j], e, out=run.energy_mwh[:, j]) for j, e in enumerate(sizes)]
+    soc = [one.reshape(p_mw.shape) for one in soc]
     return Outcome(
         after,
-        lost_mw=after - p_mw - stored,
+        lost_mw=run.lost_mw.reshape(p_mw.shape),
         stored_mw=stored,
-        soc_pu=whole if len(soc) > 1 else soc[0],
+        soc_pu=soc[0] if whole is None else whole,
         part_soc_pu=tuple(zip(parts, soc, strict=True)) if len(soc) > 1 else (),
         q_mvar=q_mvar,
         notes=(*notes, *remarks),
@@ -372,10 +384,11 @@ def _figures(
     label = "hybrid" if len(parts) > 1 else next(iter(parts))
     missed = float(run.missed_mw.max())
     figures: list[tuple[str, float]] = [("missed_mw", missed)]
-    short = missed > 1e-6 * max(1.0, float(np.abs(before).max()))
+    scale = max(1.0, float(before.max()), -float(before.min()))
+    short = missed > 1e-6 * scale
     words = f"up to {missed:.3g} MW"
     if isinstance(law, RampLimit):
-        ramps = [largest_ramp(row, dt_s).value for row in run.p_mw]
+        ramps = [_ramp(row, dt_s) for row in run.p_mw]
         if np.isfinite(ramps).all():
             over = max(0.0, max(ramps) - law.ramp_mw_per_min)
             over = over if over > 1e-9 * law.ramp_mw_per_min else 0.0
@@ -399,6 +412,13 @@ def _figures(
         causes += [f"{who}acts {device.delay_s:g} s late"] if device.delay_s else []
     remarks = [f"{label} missed what its law wanted by {words}: {', '.join(causes) or 'by its lag'}."] if short else []
     lowest = float(run.p_mw.min())
-    if lowest < -1e-9 * max(1.0, float(np.abs(before).max())) and lowest < float(before.min()):
+    if lowest < -1e-9 * scale and lowest < float(before.min()):
         remarks.append(f"{label}: the power behind it turns negative, down to {lowest:.3g} MW, until it reacts.")
     return figures, remarks
+
+
+def _ramp(p_mw: Float, dt_s: float) -> float:
+    """Return the largest ramp, looking at a part at a time; NaN where the series cannot tell."""
+    ahead = int(60.0 / dt_s) + 1
+    parts = range(0, max(1, p_mw.size - ahead), _TOGETHER)
+    return float(np.max([largest_ramp(p_mw[first : first + _TOGETHER + ahead], dt_s).value for first in parts]))
