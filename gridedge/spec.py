@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -104,6 +104,7 @@ class Spec(BaseModel):
         explains under ``origins`` has that one; any other was chosen in the file.
         """
         origins = getattr(self, "origins", {})
+        mark: Any
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
             here = f"{path}.{name}" if path else name
@@ -111,13 +112,17 @@ class Spec(BaseModel):
             if name in {"origins", "title", "question", "source", "licence"} or value is None:
                 continue
             if isinstance(value, Spec):
-                yield from value.assumptions(here)
+                inner = value.assumptions(here)
+                if declared and name not in self.model_fields_set:  # a default that is a spec itself
+                    mark, source = declared["mark"], str(declared["source"])
+                    inner = (replace(a, mark=mark, source=source) if a.mark == "chosen" else a for a in inner)
+                yield from inner
             elif isinstance(value, Mapping | list | tuple):
                 yield from _inside(value, here)
             elif name in origins:
                 yield Assumption(here, str(value), origins[name].mark, origins[name].source)
             elif declared and name not in self.model_fields_set:
-                mark: Any = declared["mark"]
+                mark = declared["mark"]
                 yield Assumption(here, str(value), mark, str(declared["source"]))
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 yield Assumption(here, str(value), "chosen", "set in the file")
@@ -257,7 +262,7 @@ def _known_keys(cls: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
                 found.append(model)
         tagged = [m for m in found if _tag(m) == key]
         models = tagged or found
-    return [name for model in models for name in model.model_fields]
+    return [name for model in models for name in (*model.model_fields, *getattr(model, "short_form", ()))]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -267,7 +272,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _tag(model: type[BaseModel]) -> str | None:
-    for name in ("kind", "step", "rule"):
+    for name in ("kind", "step", "rule", "law"):
         info = model.model_fields.get(name)
         if info is not None and get_args(info.annotation):
             return str(get_args(info.annotation)[0])

@@ -20,10 +20,10 @@ from gridedge.sites.floor import PowerFloor
 from gridedge.sites.regenerate import regenerate
 from gridedge.sites.schedule import RampUp, Stagger
 from gridedge.sites.step import PLACES, Around, Outcome
-from gridedge.sites.storage import Battery
+from gridedge.sites.storage import AnyStorage
 from gridedge.spec import build
 
-AnyStep = PowerCap | FrequencyCap | Stagger | RampUp | PowerFloor | DummyLoad | Battery
+AnyStep = PowerCap | FrequencyCap | Stagger | RampUp | PowerFloor | DummyLoad | AnyStorage
 """Every step; a new one is added here."""
 Step = Annotated[AnyStep, Field(discriminator="step")]
 _RESHAPE = (PowerCap, FrequencyCap, Stagger, RampUp)
@@ -105,7 +105,10 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
         for name in BOOKS:
             if (values := getattr(outcome, name)) is not None:
                 books[name] += values
-        charge |= _charge(outcome.soc_pu, now.ndim, label)
+        if outcome.part_soc_pu:
+            charge |= {f"{label}.{part}": soc for part, soc in outcome.part_soc_pu}
+        elif outcome.soc_pu is not None:
+            charge[label] = outcome.soc_pu
         if outcome.q_mvar is not None:
             turn_mvar = turn_mvar + outcome.q_mvar
         notes += outcome.notes
@@ -125,7 +128,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
     out["p_at_mw"] = (("place", *p.dims), np.stack([levels[place] for place in places]))
     out["p_at_mw"] = out["p_at_mw"].transpose("place", *order)
     out = out.assign_coords(place=list(places))
-    if any(getattr(step, "holds_power_factor", False) for step in taken):
+    if any(step.place == "site" and getattr(step, "holds_power_factor", False) for step in taken):
         _hold_power_factor(out, load)
     if turn_mvar.any():
         out["q_mvar"] = out["q_mvar"] + p.copy(data=turn_mvar).transpose(*order)
@@ -158,7 +161,10 @@ def _around(load: xr.Dataset) -> Around:
             raise bad("active_pu is not a share", f"{shares.min():g} to {shares.max():g}", cure)
     volts = None
     if "vm_pu" in load:
-        volts = load["vm_pu"].squeeze([d for d in load["vm_pu"].dims if d != "time"]).values.astype(float)
+        if set(load["vm_pu"].dims) - {"time"} and load["vm_pu"].size != load.sizes["time"]:
+            cure = "Give vm_pu(time): the voltage at the site's own bus."
+            raise bad("a load has one voltage", f"vm_pu{load['vm_pu'].dims}", cure)
+        volts = load["vm_pu"].values.reshape(-1).astype(float)
     servers, kind = load.attrs.get("servers"), load.attrs.get("server")
     if "profile_json" in load.attrs:  # a server of one's own is described there, and only named in the attributes
         described = json.loads(load.attrs["profile_json"]).get("server")
@@ -210,15 +216,6 @@ def _check_cap(taken: Sequence[AnyStep], around: Around) -> None:
                 value = f"{floor.step} {low_mw:.4g} MW > {cap.step} {top_mw:.4g} MW"
                 cure = f"Lower the floor, or raise cap_pu {cap.cap_pu:g}."
                 raise bad("the floor lies above the cap", value, cure)
-
-
-def _charge(soc_pu: Float | None, ndim: int, label: str) -> dict[str, Float]:
-    """Return the states of charge of a step by label; several stores come along a first axis."""
-    if soc_pu is None:
-        return {}
-    if soc_pu.ndim == ndim:
-        return {label: soc_pu}
-    return {f"{label}:{k}": one for k, one in enumerate(soc_pu)}
 
 
 def _levels(load: xr.Dataset, p: xr.DataArray, now: Float) -> dict[str, Float]:

@@ -60,6 +60,8 @@ class Outcome:
         Its books; None is zero throughout. [MW]
     soc_pu : ndarray or None
         State of charge at the end of each sample, for what stores energy. [pu]
+    part_soc_pu : tuple of (str, ndarray)
+        The same of each store by name, where a step has several; ``soc_pu`` then is that of all together.
     q_mvar : ndarray or None
         Reactive power that the step adds, lagging positive. [Mvar]
     notes : tuple of str
@@ -74,6 +76,7 @@ class Outcome:
     delayed_mw: Float | None = None
     stored_mw: Float | None = None
     soc_pu: Float | None = None
+    part_soc_pu: tuple[tuple[str, Float], ...] = ()
     q_mvar: Float | None = None
     notes: tuple[str, ...] = ()
     figures: tuple[tuple[str, float], ...] = ()

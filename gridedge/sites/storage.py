@@ -1,169 +1,389 @@
-"""Storage beside the load: what it takes and gives, loses, and how full it is."""
+"""Storage beside the load, at four levels: what it takes and gives, loses, and how full it is."""
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gridedge.errors import bad
+from gridedge.measure.ramp import largest_ramp
+from gridedge.sites.buffering import Buffered, buffer
+from gridedge.sites.devices import LAYERS, Device, SizedBattery, SizedCapacitor, accelerators, all_it_power_mw
+from gridedge.sites.laws import AnyLaw, Droop, LevelLaw, LowPass, RampLimit, droop_pu, late
 from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
-_LONG = 100_000  # steps; below, starting the compiler takes longer than Python
-_COST_DATA = "PyPSA technology-data, EUR 2020: battery inverter, DC round trip 0.96; one way is its root, 0.98"
+_J_PER_MWH = 3.6e9
+_INVERTER = "inverters of battery plants control reactive power"
+_GB300 = "quoted from a second source: 65 J per accelerator in the power shelf of GB300 NVL72"
+_NOT_CHECKED = "part of the conversion losses of the facility"
+_RESERVE = "what lies below stays for outages"
 
 
-class Battery(Spec):
-    """A battery at the point of connection that limits the ramp of the metered power."""
+class _Lawful(Spec):
+    """A step that follows a law; ``ramp_mw_per_min`` beside the device is short for the law ``ramp_limit``."""
+
+    short_form: ClassVar[tuple[str, ...]] = ("ramp_mw_per_min", "smooth_s", "recovery_s")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        short = {key: data[key] for key in cls.short_form if key in data}
+        rest = {key: value for key, value in data.items() if key not in short}
+        if short and "law" in data:
+            raise bad("two laws are given", f"law and {', '.join(short)}", "Write what belongs to the law into law:.")
+        if short:
+            return rest | {"law": {"law": "ramp_limit", **short}}
+        strangers = set(rest) - set(cls.model_fields)
+        if "law" not in data and cls.model_fields["law"].is_required() and not strangers:
+            cure = "Add `law: {law: hold_mean}`, low_pass, ramp_limit or droop; or ramp_mw_per_min."
+            raise bad("the storage has no control law", "", cure)
+        return data
+
+
+class Battery(SizedBattery, _Lawful):
+    """A battery plant at the point of connection."""
 
     step: Literal["battery"]
     place: Literal["site"] = "site"
     """Where it acts: on the metered power."""
-    p_rated_mw: float = Field(gt=0)
-    """Largest charging and discharging power at its terminals. [MW]"""
-    e_rated_mwh: float = Field(gt=0)
-    """Energy between empty and full. [MWh]"""
-    ramp_mw_per_min: float = Field(gt=0)
-    """Largest change of the metered power. [MW/min]"""
-    holds_power_factor: bool = quantity(
-        True, mark="assumed", source="inverters of battery plants control reactive power"
-    )
+    law: AnyLaw
+    """What it does."""
+    holds_power_factor: bool = quantity(True, mark="assumed", source=_INVERTER)
     """Whether its inverter keeps the power factor at the meter; else reactive power stays as without it."""
-    smooth_s: float = quantity(
-        60.0, mark="assumed", source="several iterations long, so that their mean is followed", gt=0
-    )
-    """Time constant of the low-pass that the metered power follows. [s]"""
-    charge_efficiency: float = quantity(0.98, mark="quoted", source=_COST_DATA, gt=0, le=1)
-    """Share of the charging power that is stored."""
-    discharge_efficiency: float = quantity(0.98, mark="quoted", source=_COST_DATA, gt=0, le=1)
-    """Share of the energy taken out that reaches the terminals."""
-    soc_start_pu: float = quantity(0.5, mark="assumed", source="half full, as far from both ends")
-    """State of charge at the start. [pu of e_rated_mwh]"""
-    soc_min_pu: float = quantity(0.1, mark="assumed", source="usual operating window of lithium-ion cells", ge=0, lt=1)
-    """Lower end of the window. [pu]"""
-    soc_max_pu: float = quantity(0.9, mark="assumed", source="usual operating window of lithium-ion cells", gt=0, le=1)
-    """Upper end of the window. [pu]"""
-    recovery_s: float = quantity(600.0, mark="assumed", source="ten times smooth_s, so that it does not fight it", gt=0)
-    """Time constant of the return to soc_start_pu. [s]"""
 
     @model_validator(mode="after")
-    def _fits(self) -> Battery:
-        if not self.soc_min_pu < self.soc_max_pu:
-            cure = "soc_min_pu must lie below soc_max_pu."
-            raise bad("the state-of-charge window is empty", f"{self.soc_min_pu} to {self.soc_max_pu} pu", cure)
-        if not self.soc_min_pu <= self.soc_start_pu <= self.soc_max_pu:
-            cure = f"Start within {self.soc_min_pu} to {self.soc_max_pu} pu."
-            raise bad("the battery starts outside its window", f"soc_start_pu {self.soc_start_pu}", cure)
+    def _reactive(self) -> Battery:
+        if isinstance(self.law, Droop) and self.law.q_share_pu > 0 and self.holds_power_factor:
+            cure = "Set holds_power_factor: false, or law.q_share_pu: 0."
+            raise bad(
+                "reactive power cannot both hold the power factor and answer the voltage",
+                f"q_share_pu {self.law.q_share_pu:g}",
+                cure,
+            )
         return self
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
-        """Limit the ramp of each row."""
-        runs = [ramp_limiting_battery(row, around.dt_s, self) for row in p_mw.reshape(-1, p_mw.shape[-1])]
-        after, lost, stored, soc = (
-            np.stack([getattr(r, name) for r in runs]).reshape(p_mw.shape)
-            for name in ("p_mw", "lost_mw", "stored_mw", "soc_pu")
-        )
-        return Outcome(after, lost_mw=lost, stored_mw=stored, soc_pu=soc)
+        """Shape each row."""
+        return shape(p_mw, around, {"battery": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
 
 
-@dataclass(frozen=True)
-class Buffered:
-    """What a storage made of a power series; arrays of shape (time,), powers in MW."""
+class Supercapacitor(SizedCapacitor, _Lawful):
+    """A supercapacitor in the racks, or behind an inverter at the point of connection."""
 
-    p_mw: Float
-    lost_mw: Float
-    stored_mw: Float
-    soc_pu: Float
+    step: Literal["supercapacitor"]
+    place: Literal["rack", "site"] = "rack"
+    """Where it acts: on the IT power, or on the metered power."""
+    law: LevelLaw
+    """What it does."""
+    holds_power_factor: bool = quantity(True, mark="assumed", source=_INVERTER)
+    """At the site, whether its inverter keeps the power factor at the meter."""
+
+    @model_validator(mode="after")
+    def _inverter(self) -> Supercapacitor:
+        if self.place == "site" and "delay_s" not in self.model_fields_set:
+            cure = "Give delay_s, such as 0.02 (inverters: tens of ms)."
+            raise bad("a supercapacitor at the site stands behind an inverter", "delay_s is not given", cure)
+        return self
+
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        return shape(p_mw, around, {"supercapacitor": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
 
 
-def ramp_limiting_battery(p_mw: Float, dt_s: float, battery: Battery) -> Buffered:
-    r"""Return the metered power behind a battery that limits its ramp.
+class PsuCapacitor(SizedCapacitor, _Lawful):
+    """Capacitors in the power supplies of the racks."""
+
+    step: Literal["psu_capacitor"]
+    place: Literal["rack"] = "rack"
+    """Where it acts: on the IT power, before the UPS."""
+    energy_j_per_accelerator: float = quantity(65.0, mark="quoted", source=_GB300, gt=0)
+    """Energy, where e_rated_mwh is not given. [J]"""
+    e_rated_mwh: float | None = Field(None, gt=0)  # type: ignore[assignment]
+    """Energy between empty and full; by accelerator unless given. [MWh]"""
+    p_rated_mw: float | None = Field(None, gt=0)  # type: ignore[assignment]
+    """Largest power; the nameplate of the servers unless given. [MW]"""
+    soc_min_pu: float = quantity(0.0, mark="assumed", source="the energy is what can be used", ge=0, lt=1)
+    """Lower end of the window. [pu]"""
+    soc_start_pu: float = quantity(0.5, mark="assumed", source="half full, as far from both ends")
+    """State of charge at the start. [pu of its energy]"""
+    law: LevelLaw = quantity(
+        LowPass(tau_s=0.03, recovery_s=0.3),
+        mark="assumed",
+        source="65 J at a step of 1 kW last 65 ms; half of it each way",
+    )
+    """What it does."""
+
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        notes: tuple[str, ...] = ()
+        e_mwh = self.e_rated_mwh
+        if e_mwh is None:
+            e_mwh = self.energy_j_per_accelerator * accelerators(around) / _J_PER_MWH
+            if "energy_j_per_accelerator" not in self.model_fields_set and "GB300" not in str(around.server):
+                notes = (
+                    f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
+                    f"nothing says that {around.server} has them.",
+                )
+        p_rated = all_it_power_mw(self.p_rated_mw, around)
+        return shape(p_mw, around, {"psu_capacitor": (self, p_rated, e_mwh)}, self.law, notes=notes)
+
+
+class _Backup(Device, _Lawful):
+    """A store that is there for outages, and cycles only where that is stated."""
+
+    p_rated_mw: float | None = Field(None, gt=0)
+    """Largest power; the nameplate of the servers unless given. [MW]"""
+    e_rated_mwh: float | None = Field(None, gt=0)
+    """Energy between empty and full; rated power for backup_s unless given. [MWh]"""
+    backup_s: float = quantity(300.0, mark="quoted", source=LAYERS, gt=0)
+    """How long it carries its rated power. [s]"""
+    may_cycle: bool = quantity(False, mark="assumed", source="its maker and its operator must allow it")
+    """Whether it may be used outside outages."""
+    standby_pu: float = quantity(0.0, mark="assumed", source=_NOT_CHECKED, ge=0, lt=1)
+    """Power that it always draws, booked as lost. [pu of its rated power]"""
+    soc_max_pu: float = quantity(1.0, mark="assumed", source="kept full for outages", gt=0, le=1)
+    """Upper end of the window. [pu]"""
+    law: LevelLaw
+    """What it does."""
+
+    def _shape(self, name: str, p_mw: Float, around: Around) -> Outcome:
+        p_rated = all_it_power_mw(self.p_rated_mw, around)
+        e_rated = self.e_rated_mwh if self.e_rated_mwh is not None else p_rated * self.backup_s / 3600.0
+        return shape(p_mw, around, {name: (self, p_rated, e_rated)}, self.law)
+
+
+class Ups(_Backup):
+    """The batteries of the uninterruptible power supply."""
+
+    step: Literal["ups"]
+    place: Literal["ups"] = "ups"
+    """Where it acts: on the IT power, outside the racks."""
+    chemistry: Literal["lead_acid", "lithium"] = quantity(
+        "lead_acid", mark="assumed", source="the older and more frequent kind"
+    )
+    """What its cells are."""
+    soc_min_pu: float = quantity(0.8, mark="assumed", source=_RESERVE, ge=0, lt=1)
+    """Lower end of the window. [pu]"""
+    soc_start_pu: float = quantity(0.9, mark="assumed", source="the middle of its window")
+    """State of charge at the start. [pu of its energy]"""
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Ups:
+        if self.chemistry == "lead_acid":
+            cure = "Use a lithium UPS (chemistry: lithium, may_cycle: true), or storage in the rack or at the site."
+            raise bad("a lead-acid UPS may not cycle", "chemistry lead_acid", cure)
+        if not self.may_cycle:
+            cure = "Set may_cycle: true if its maker and its operator allow it."
+            raise bad("this UPS is for outages only", "may_cycle false", cure)
+        return self
+
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        return self._shape("ups", p_mw, around)
+
+
+class RackBattery(_Backup):
+    """Battery backup units in the racks."""
+
+    step: Literal["rack_battery"]
+    place: Literal["rack"] = "rack"
+    """Where it acts: on the IT power, before the UPS."""
+    backup_s: float = quantity(60.0, mark="quoted", source=LAYERS, gt=0)
+    """How long it carries its rated power. [s]"""
+    delay_s: float = quantity(0.001, mark="assumed", source="a DC converter on the rack's bus", ge=0)
+    """Dead time of the converter. [s]"""
+    soc_min_pu: float = quantity(0.5, mark="assumed", source=_RESERVE, ge=0, lt=1)
+    """Lower end of the window. [pu]"""
+    soc_start_pu: float = quantity(0.75, mark="assumed", source="the middle of its window")
+    """State of charge at the start. [pu of its energy]"""
+
+    @model_validator(mode="after")
+    def _allowed(self) -> RackBattery:
+        if not self.may_cycle:
+            cure = "Set may_cycle: true if its maker and its operator allow it, or use a supercapacitor."
+            raise bad("a battery backup unit is for outages only", "may_cycle false", cure)
+        return self
+
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        return self._shape("rack_battery", p_mw, around)
+
+
+class Hybrid(_Lawful):
+    """A battery and a supercapacitor that share the work: the slow part and the fast part."""
+
+    step: Literal["hybrid"]
+    place: Literal["site", "rack"] = "site"
+    """Where both act."""
+    battery: SizedBattery
+    """Takes the low-pass of the work."""
+    supercapacitor: SizedCapacitor
+    """Takes what the battery leaves, its delay included."""
+    split_s: float = quantity(5.0, mark="assumed", source="shorter than an iteration of some 10 s", gt=0)
+    """Time constant of that low-pass; the supercapacitor returns to its start four times slower. [s]"""
+    law: LevelLaw
+    """What both do together."""
+    holds_power_factor: bool = quantity(True, mark="assumed", source=_INVERTER)
+    """At the site, whether their inverter keeps the power factor at the meter."""
+
+    @model_validator(mode="after")
+    def _inverter(self) -> Hybrid:
+        if self.place == "site" and "delay_s" not in self.supercapacitor.model_fields_set:
+            cure = "Give supercapacitor.delay_s, such as 0.02 (inverters: tens of ms), or 0 on the battery's DC bus."
+            raise bad("a supercapacitor at the site stands behind an inverter", "delay_s is not given", cure)
+        return self
+
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        parts = {
+            "battery": (self.battery, self.battery.p_rated_mw, self.battery.e_rated_mwh),
+            "supercapacitor": (self.supercapacitor, self.supercapacitor.p_rated_mw, self.supercapacitor.e_rated_mwh),
+        }
+        return shape(p_mw, around, parts, self.law, split_s=self.split_s)
+
+
+AnyStorage = Battery | Supercapacitor | PsuCapacitor | Ups | RackBattery | Hybrid
+STORAGE: dict[str, type[AnyStorage]] = {
+    "battery": Battery,
+    "supercapacitor": Supercapacitor,
+    "psu_capacitor": PsuCapacitor,
+    "ups": Ups,
+    "rack_battery": RackBattery,
+    "hybrid": Hybrid,
+}
+
+
+def shape(
+    p_mw: Float,
+    around: Around,
+    parts: Mapping[str, tuple[Device, float, float]],
+    law: Any,
+    *,
+    split_s: float = 1.0,
+    notes: Sequence[str] = (),
+) -> Outcome:
+    """Carry a power through storage that follows a law.
 
     Parameters
     ----------
-    p_mw : ndarray, shape (time,)
-        Power that is wanted, consumption positive. [MW]
-    dt_s : float
-        Step length. [s]
-    battery : Battery
-        Ratings, efficiencies and control.
+    p_mw : ndarray, shape (..., time)
+        Power before it, consumption positive. [MW]
+    around : Around
+        Step length, and for a droop the voltage.
+    parts : mapping
+        By name, each store with its power [MW] and energy [MWh]; of two, the first takes the slow part.
+    law : RampLimit, LowPass, HoldMean or Droop
+        What is done.
+    split_s : float
+        Time constant that divides the work of two stores. [s]
+    notes : sequence of str
+        What is known already.
 
     Returns
     -------
-    Buffered
-        Metered power, conversion losses and the rate of change of the stored energy [MW], and the state of
-        charge at the end of each step [pu]; ``p + lost + stored`` is the metered power.
+    Outcome
+        Figures are those of the worst row: ``missed_mw``, the largest difference from what the law wanted;
+        ``missed_mw_per_min``, by how much a ramp limit is passed, where the series can tell; and of each store
+        ``power_limited_s``, ``energy_limited_s``, ``throughput_mwh`` (energy in and out, added up),
+        ``full_equivalent_cycles`` (that over twice its energy), ``soc_lowest_pu`` and ``soc_highest_pu``.
 
-    Notes
-    -----
-    The metered power follows the low-passed wish, pulled so that the state of charge returns,
-    and is limited in its slope:
-
-    .. math:: g_k = g_{k-1} + \mathrm{clip}\bigl(\bar p_k + (s_0 - s_{k-1}) E / \tau_r - g_{k-1},
-       \pm r \Delta t\bigr)
-
-    The wish never turns a consumer into a source.  Power and energy limits of the battery cut in last: what it
-    cannot give, the grid sees.  It looks at no sample later than ``k``.
+    Raises
+    ------
+    InputError
+        If a droop knows no voltage.
     """
-    step_h = dt_s / 3600.0
-    alpha = 1.0 - float(np.exp(-dt_s / battery.smooth_s))
-    slope = battery.ramp_mw_per_min * dt_s / 60.0
-    pull = 3600.0 / battery.recovery_s
-    full, empty = battery.soc_max_pu * battery.e_rated_mwh, battery.soc_min_pu * battery.e_rated_mwh
-    rest = battery.soc_start_pu * battery.e_rated_mwh
-    into, out, rated = battery.charge_efficiency, battery.discharge_efficiency, battery.p_rated_mw
-
-    start = float(p_mw[0]) if p_mw.size else 0.0
-    numbers = (start, rest, step_h, alpha, slope, pull, full, empty, into, out, rated)
-    if p_mw.size < _LONG:
-        metered, change, content = ([0.0] * p_mw.size for _ in range(3))
-        _each_step(p_mw.tolist(), *numbers, metered, change, content)
-        after, kept, energy = np.array(metered), np.array(change), np.array(content)
-    else:
-        after, kept, energy = (np.empty(p_mw.size) for _ in range(3))
-        _compiled()(np.ascontiguousarray(p_mw, dtype=float), *numbers, after, kept, energy)
-    return Buffered(after, after - p_mw - kept, kept, energy / battery.e_rated_mwh)
-
-
-def _each_step(
-    p_mw: Any, start: float, rest: float, step_h: float, alpha: float, slope: float, pull: float,
-    full: float, empty: float, into: float, out: float, rated: float, metered: Any, change: Any, content: Any,
-) -> None:  # fmt: skip
-    """Go through the steps, each of which needs the one before it: lists in Python, arrays compiled, the same bits."""
-    energy = rest
-    smooth = grid = start
-    for k in range(len(p_mw)):
-        p = p_mw[k]
-        smooth += alpha * (p - smooth)
-        wish = max(smooth + (rest - energy) * pull, min(p, 0.0))  # it does not make the meter export
-        grid += min(max(wish - grid, -slope), slope)
-        b = min(max(grid - p, -rated), rated)
-        stored = b * into if b > 0 else b / out
-        ceiling, floor = (full - energy) / step_h, (empty - energy) / step_h
-        if stored > ceiling:
-            stored = max(ceiling, 0.0)
-            b = stored / into
-        elif stored < floor:
-            stored = min(floor, 0.0)
-            b = stored * out
-        grid = p + b
-        energy = min(max(energy + stored * step_h, empty), full)
-        metered[k], change[k], content[k] = grid, stored, energy
+    dt_s = around.dt_s
+    rows = p_mw.reshape(-1, p_mw.shape[-1]) if p_mw.size else p_mw.reshape(0, p_mw.shape[-1])
+    stores = [device.store(p, e) for device, p, e in parts.values()]
+    standby_mw = sum(device.standby_pu * p for device, p, _ in parts.values())
+    asked = q_mvar = None
+    if isinstance(law, Droop):
+        asked, wanted_mvar, s_mva = _asked(law, p_mw, around, next(iter(parts.values()))[1])
+    run = buffer(rows, dt_s, stores, law.target()._replace(split_s=split_s), standby_mw=standby_mw, asked_mw=asked)
+    after = run.p_mw.reshape(p_mw.shape)
+    figures, remarks = _figures(rows, run, dt_s, parts, law)
+    if isinstance(law, Droop) and law.q_share_pu > 0:
+        device = next(iter(parts.values()))[0]
+        acted = late(wanted_mvar, dt_s, delay_s=device.delay_s, lag_s=device.lag_s)
+        room = np.sqrt(np.maximum(s_mva**2 - (after - p_mw - standby_mw) ** 2, 0.0))
+        q_mvar = np.clip(acted, -room, room)
+        figures.append(("q_limited_s", float((np.abs(acted) > room).sum(axis=-1).max(initial=0) * dt_s)))
+    stored = run.stored_mw.reshape(p_mw.shape)
+    soc = [run.energy_mwh[:, j].reshape(p_mw.shape) / e for j, (_, _, e) in enumerate(parts.values())]
+    whole = run.energy_mwh.sum(axis=1).reshape(p_mw.shape) / sum(e for _, _, e in parts.values())
+    return Outcome(
+        after,
+        lost_mw=after - p_mw - stored,
+        stored_mw=stored,
+        soc_pu=whole if len(soc) > 1 else soc[0],
+        part_soc_pu=tuple(zip(parts, soc, strict=True)) if len(soc) > 1 else (),
+        q_mvar=q_mvar,
+        notes=(*notes, *remarks),
+        figures=tuple(figures),
+    )
 
 
-@functools.lru_cache(maxsize=1)
-def _compiled() -> Any:
-    """Compile the steps, keeping the machine code on disk where something is writable."""
-    import numba  # it takes a second
+def _asked(law: Droop, p_mw: Float, around: Around, p_rated_mw: float) -> tuple[Float, Float, float]:
+    """Return the active [MW] and reactive [Mvar] power that the voltage asks for, and the inverter's rating [MVA]."""
+    if around.vm_pu is None:
+        cure = 'Add the voltage at the point of connection: load["vm_pu"] over time, from gridedge.solve.'
+        raise bad("a droop needs the voltage, and the load has none", "vm_pu is missing", cure)
+    if np.shape(around.vm_pu)[-1] != p_mw.shape[-1]:
+        cure = "Give one voltage for each sample of the power."
+        raise bad("the voltage is not as long as the power", f"{np.shape(around.vm_pu)[-1]} samples", cure)
+    if not np.isfinite(around.vm_pu).all():
+        raise bad("the voltage is not a number", f"{int((~np.isfinite(around.vm_pu)).sum())} samples", "Fill the gap.")
+    share = droop_pu(around.vm_pu, v_ref_pu=law.v_ref_pu, deadband_pu=law.deadband_pu, full_pu=law.full_pu)
+    share = np.broadcast_to(share, p_mw.shape)
+    s_mva = law.s_rated_mva if law.s_rated_mva is not None else p_rated_mw
+    asked = (law.p_share_pu * p_rated_mw * share).reshape(-1, p_mw.shape[-1])
+    return asked, law.q_share_pu * s_mva * share, s_mva
 
-    # No fastmath: a fused multiply-add would round elsewhere.
-    try:
-        return numba.njit(cache=True, nogil=True)(_each_step)
-    except RuntimeError:  # nowhere to keep it: compile in every process
-        return numba.njit(nogil=True)(_each_step)
+
+def _figures(
+    before: Float, run: Buffered, dt_s: float, parts: Mapping[str, tuple[Device, float, float]], law: Any
+) -> tuple[list[tuple[str, float]], list[str]]:
+    """Return what the worst row shows, and in words where it fell short."""
+    if not run.p_mw.size:
+        return [], []
+    label = "hybrid" if len(parts) > 1 else next(iter(parts))
+    missed = float(run.missed_mw.max())
+    figures: list[tuple[str, float]] = [("missed_mw", missed)]
+    short = missed > 1e-6 * max(1.0, float(np.abs(before).max()))
+    words = f"up to {missed:.3g} MW"
+    if isinstance(law, RampLimit):
+        ramps = [largest_ramp(row, dt_s).value for row in run.p_mw]
+        if np.isfinite(ramps).all():
+            over = max(0.0, max(ramps) - law.ramp_mw_per_min)
+            over = over if over > 1e-9 * law.ramp_mw_per_min else 0.0
+            figures.append(("missed_mw_per_min", over))
+            words += f" ({over:.3g} MW/min over its {law.ramp_mw_per_min:g})" if over else ""
+    causes = []
+    for j, (name, (device, _, e_mwh)) in enumerate(parts.items()):
+        p_s, e_s = float(run.power_limited_s[:, j].max()), float(run.energy_limited_s[:, j].max())
+        own = {
+            "power_limited_s": p_s,
+            "energy_limited_s": e_s,
+            "throughput_mwh": float(run.throughput_mwh[:, j].max()),
+            "full_equivalent_cycles": float(run.throughput_mwh[:, j].max()) / (2.0 * e_mwh),
+            "soc_lowest_pu": float(run.lowest_mwh[:, j].min()) / e_mwh,
+            "soc_highest_pu": float(run.highest_mwh[:, j].max()) / e_mwh,
+        }
+        figures += [(f"{name}_{key}" if len(parts) > 1 else key, value) for key, value in own.items()]
+        who = f"the {name} " if len(parts) > 1 else "it "
+        causes += [f"{who}stood {p_s:.3g} s at its power limit"] if p_s else []
+        causes += [f"{who}stood {e_s:.3g} s at an end of its window"] if e_s else []
+        causes += [f"{who}acts {device.delay_s:g} s late"] if device.delay_s else []
+    remarks = [f"{label} missed what its law wanted by {words}: {', '.join(causes) or 'by its lag'}."] if short else []
+    lowest = float(run.p_mw.min())
+    if lowest < -1e-9 * max(1.0, float(np.abs(before).max())) and lowest < float(before.min()):
+        remarks.append(f"{label}: the power behind it turns negative, down to {lowest:.3g} MW, until it reacts.")
+    return figures, remarks

@@ -1,4 +1,4 @@
-"""Smoothing, storage and facility: closed forms and messages."""
+"""Smoothing and facility: closed forms and messages."""
 
 from types import SimpleNamespace
 
@@ -8,91 +8,13 @@ import pytest
 import gridedge
 from gridedge import schema
 from gridedge.errors import InputError
-from gridedge.sites import storage
 from gridedge.sites.dummy import dummy_load
 from gridedge.sites.facility import Facility, Transformer, high_side, lag, metered_power
-from gridedge.sites.storage import Battery, ramp_limiting_battery
 from gridedge.study.campus import _window_start
-
-LOSSLESS = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0, "soc_min_pu": 0.0, "soc_max_pu": 1.0}
-
-
-def battery(**changes):
-    values = {
-        "step": "battery",
-        "p_rated_mw": 100.0,
-        "e_rated_mwh": 1000.0,
-        "ramp_mw_per_min": 1e9,
-        **LOSSLESS,
-        **changes,
-    }
-    return Battery(**values)
 
 
 def it_load(p, dt_s=1.0, nameplate_mw=10.0):
     return schema.power_dataset(np.asarray(p, float), dt_s, power="IT", attrs={"nameplate_mw": nameplate_mw})
-
-
-def test_a_step_through_the_low_pass_needs_the_published_energy():
-    """Step of 10 MW through a first-order low-pass of 60 s: 10 MW and 0.16667 MWh."""
-    dt_s = 0.01
-    p = np.concatenate((np.zeros(1), np.full(120_000, 10.0)))
-    run = ramp_limiting_battery(p, dt_s, battery(smooth_s=60.0, recovery_s=1e12))
-    assert np.abs(run.p_mw - p).max() == pytest.approx(10.0, rel=1e-3)
-    assert (0.5 - run.soc_pu.min()) * 1000 == pytest.approx(10 * 60 / 3600, rel=1e-3)
-
-
-def test_a_step_with_a_ramp_limit_needs_the_published_energy():
-    """Step of 100 MW at 20 MW/min: 4.1667 MWh."""
-    dt_s = 0.01
-    p = np.concatenate((np.zeros(1), np.full(30_100, 100.0)))
-    run = ramp_limiting_battery(p, dt_s, battery(smooth_s=1e-3, ramp_mw_per_min=20.0, recovery_s=1e12))
-    assert (0.5 - run.soc_pu.min()) * 1000 == pytest.approx(100**2 / (2 * 20) / 60, rel=1e-3)
-    assert np.diff(run.p_mw).max() == pytest.approx(20 / 60 * dt_s, rel=1e-9)
-
-
-def test_an_empty_battery_lets_the_grid_see_the_load():
-    p = np.concatenate((np.zeros(10), np.full(5000, 10.0)))
-    run = ramp_limiting_battery(p, 1.0, battery(e_rated_mwh=0.1, smooth_s=1e4, recovery_s=1e12))
-    assert run.soc_pu[-1] == 0.0
-    assert run.p_mw[-1] == 10.0
-    assert run.stored_mw[-1] == 0.0
-
-
-def test_losses_are_those_of_one_way_efficiencies():
-    b = battery(charge_efficiency=0.9, discharge_efficiency=0.8, smooth_s=50.0, recovery_s=1e12)
-    p = np.concatenate((np.full(10, 5.0), np.full(2000, 0.0), np.full(2000, 5.0)))
-    run = ramp_limiting_battery(p, 1.0, b)
-    flow = run.p_mw - p
-    expected = np.where(flow > 0, 0.1 * flow, (1 / 0.8 - 1) * -flow)
-    np.testing.assert_allclose(run.lost_mw, expected, atol=1e-12)
-
-
-def test_the_state_of_charge_returns():
-    p = np.concatenate((np.full(10, 5.0), np.full(200, 0.0), np.full(20_000, 5.0)))
-    run = ramp_limiting_battery(p, 1.0, battery(e_rated_mwh=1.0))
-    assert run.soc_pu.max() > 0.55
-    assert run.soc_pu[-1] == pytest.approx(0.5, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"soc_start_pu": 0.95, "soc_max_pu": 0.9}, "starts outside its window"),
-        ({"soc_min_pu": 0.8, "soc_max_pu": 0.3}, "window is empty"),
-    ],
-)
-def test_an_impossible_battery_is_refused(changes, message):
-    given = {"step": "battery", "p_rated_mw": 1, "e_rated_mwh": 1, "ramp_mw_per_min": 1, **changes}
-    with pytest.raises(InputError, match=message):
-        gridedge.mitigate(gridedge.connect(it_load([1, 2, 3]), {}, bus=1), [given])
-
-
-@pytest.mark.parametrize("key", ["p_rated_mw", "charge_efficiency"])
-def test_negative_values_are_refused_by_name(key):
-    given = {"step": "battery", "p_rated_mw": 1, "e_rated_mwh": 1, "ramp_mw_per_min": 1, key: -0.5}
-    with pytest.raises(InputError, match=rf"{key} cannot be used \(got -0.5\)"):
-        gridedge.mitigate(gridedge.connect(it_load([1, 2, 3]), {}, bus=1), [given])
 
 
 def test_a_dummy_workload_is_late_both_ways():
@@ -210,12 +132,6 @@ def test_each_site_keeps_its_own_power_factor():
     np.testing.assert_allclose(ratio.sel(site="b"), -np.tan(np.arccos(0.8)))
 
 
-def test_the_battery_never_makes_the_meter_export():
-    p = np.concatenate((np.full(600, 10.0), np.zeros(3000)))
-    run = ramp_limiting_battery(p, 1.0, battery(p_rated_mw=20, e_rated_mwh=5, ramp_mw_per_min=10))
-    assert run.p_mw.min() >= 0
-
-
 def test_noise_that_could_make_power_negative_is_refused():
     spec = {"profile": "h100-at-scale", "communication_pu": 0.05, "checkpoint_interval_s": None}
     with pytest.raises(InputError, match="noise would make the power negative"):
@@ -227,21 +143,6 @@ def test_a_reaction_within_a_step_overlaps_by_its_share_of_the_step():
     coarse = dummy_load(p, 2.0, floor_mw=6.0, reaction_s=0.1, most_mw=20.0)
     fine = dummy_load(np.repeat(p, 20), 0.1, floor_mw=6.0, reaction_s=0.1, most_mw=20.0)
     np.testing.assert_allclose(coarse, fine.reshape(-1, 20).mean(axis=1), atol=1e-12)
-
-
-def test_a_long_series_has_the_bits_of_a_short_one(monkeypatch):
-    """Long series run compiled, short ones as Python."""
-    rng = np.random.default_rng(5)
-    p = np.repeat(8 * rng.random(400) - 0.5, 100)
-    for rated_mw, e_mwh, ramp in ((3.0, 1.0, 2.0), (0.5, 1e-3, 500.0)):
-        b = battery(p_rated_mw=rated_mw, e_rated_mwh=e_mwh, ramp_mw_per_min=ramp, charge_efficiency=0.97)
-        runs = []
-        for long in (p.size + 1, 1):
-            monkeypatch.setattr(storage, "_LONG", long)
-            runs.append(ramp_limiting_battery(p, 0.001, b))
-        for name in ("p_mw", "lost_mw", "stored_mw", "soc_pu"):
-            short, compiled = (getattr(r, name) for r in runs)
-            assert short.tobytes() == compiled.tobytes()
 
 
 def test_the_window_is_the_one_a_plain_search_finds():
