@@ -155,10 +155,10 @@ class StudySpec(Spec):
                 cure = "Steps act from the chip outwards: list those at the site last."
                 raise bad(f"the steps of {label!r} are out of order", ", ".join(s.step for s in steps), cure)
         for rule in self.requirement:
-            if rule.window_s >= self.waveform.measure_s:
+            if rule.needs_s >= self.waveform.measure_s:
                 cure = f"Lengthen waveform.measure_s ({self.waveform.measure_s:g} s)."
                 raise bad(
-                    f"the window of {rule.name!r} is not shorter than what is measured", f"{rule.window_s:g} s", cure
+                    f"the window of {rule.name!r} is not shorter than what is measured", f"{rule.needs_s:g} s", cure
                 )
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ import xarray as xr
 from gridedge import schema
 from gridedge.measure.finding import Finding
 from gridedge.measure.limits import check_limits
-from gridedge.measure.rulebook import Rulebook, check, load_rulebook
+from gridedge.measure.rulebook import AnyRule, Rulebook, VoltageChangeRule, check, load_rulebook
 from gridedge.profiles.job import TrainingProfile
 from gridedge.study import answer, describe, store
 from gridedge.study.campus import Campus, build_campus
@@ -201,16 +201,30 @@ def _findings(
     base: xr.Dataset,
 ) -> list[Finding]:
     metered = wave[["p_mw"]].assign_attrs(size_mw=campus.p_meter_peak_mw, dt_s=spec.waveform.dt_s)
-    found = check(metered, list(spec.requirement)) if spec.requirement else []
+    found = _against(spec.requirement, metered, parts)
     factor = _season(spec)[1]
     hours = {
         "season": ("season", slice(None)),
-        "window_peak": ("window at the peak", [int(np.argmax(factor))]),
-        "window_lightest": ("window at the lightest hour", [int(np.argmin(factor))]),
+        "window_peak": (_WINDOWS["window_peak"], [int(np.argmax(factor))]),
+        "window_lightest": (_WINDOWS["window_lightest"], [int(np.argmin(factor))]),
     }
     for part, (words, hour) in hours.items():
         own = base.isel(time=hour)
         found += check_limits(parts[part], spec.limits, where=words, base=own)
     if rules is not None:
-        found += [replace(f, decides=False) for f in check(metered, rules)]
+        found += [replace(f, decides=False) for f in _against(rules.rules, metered, parts)]
     return found
+
+
+def _against(rules: Sequence[AnyRule], metered: xr.Dataset, parts: Mapping[str, xr.Dataset]) -> list[Finding]:
+    """Test rules on the power on the measured stretch, and those on the voltage on the windows that were solved."""
+    voltage = [rule for rule in rules if isinstance(rule, VoltageChangeRule)]
+    power = [rule for rule in rules if not isinstance(rule, VoltageChangeRule)]
+    found = check(metered, power) if power else []
+    for part, words in _WINDOWS.items():
+        at_site = parts[part].assign_attrs(size_mw=metered.attrs["size_mw"])
+        found += [replace(f, where=f"{words}, {f.where}") for f in check(at_site, voltage)] if voltage else []
+    return found
+
+
+_WINDOWS = {"window_peak": "window at the peak", "window_lightest": "window at the lightest hour"}
