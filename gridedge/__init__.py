@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
     from gridedge.measure.rulebook import check
+    from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
     from gridedge.sites.facility import connect
     from gridedge.sites.mitigate import mitigate
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "generate": "gridedge.profiles.generate",
+    "fit_training": "gridedge.profiles.fit",
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
@@ -43,6 +45,7 @@ __all__ = [
     "check",
     "connect",
     "contingencies",
+    "fit_training",
     "generate",
     "mitigate",
     "run",
