@@ -126,11 +126,10 @@ def cap_power(
     if not cap_pu > lowest:
         cure = f"Give cap_pu above {lowest:g}."
         raise bad("the cap does not lie above communication and idle power", f"cap_pu {cap_pu}", cure)
-    changed: dict[str, Any] = {}
-    for name in _LEVELS:
-        level = getattr(profile, name)
-        if level is not None:
-            changed[name] = min(level, cap_pu)
+    levels = {name: getattr(profile, name) for name in _LEVELS if getattr(profile, name) is not None}
+    if cap_pu >= max(levels.values()):
+        return profile, {"frequency_pu": 1.0, "slowdown_pu": 0.0, "delayed_pu": 0.0}
+    changed: dict[str, Any] = {name: min(level, cap_pu) for name, level in levels.items()}
     # A notch keeps its bottom; what of it lay above the cap is gone.
     changed["notch_pu"] = max(0.0, min(profile.notch_pu, cap_pu - (profile.compute_pu - profile.notch_pu)))
     idle = profile.idle_level_pu
