@@ -65,12 +65,6 @@ class FrequencyCap(Spec):
     compute_bound_pu: float = quantity(reshape.COMPUTE_BOUND_PU, mark="assumed", source=_BOUND, ge=0, le=1)
     """Share of the compute phase whose time goes with the inverse of the clock. [pu]"""
 
-    def capped_mw(self, around: Around) -> float:
-        """Return the highest IT power in MW that the cap lets through: that of accelerators at their ceiling."""
-        unit = chips(around, asked_by="frequency_cap")
-        above_w = unit.kind.tdp_w - unit.idle_w
-        return unit.of_all_mw(unit.idle_w + above_w * self.frequency_pu**self.exponent)
-
     def reshaped(self, profile: Any) -> tuple[Work, Mapping[str, float]]:
         """Return the profile with its compute phases stretched, and by how much."""
         return reshape.cap_frequency(

@@ -15,6 +15,7 @@ from gridedge import schema
 from gridedge.errors import bad
 from gridedge.measure.finding import Finding
 from gridedge.measure.ramp import Extreme, largest_change, largest_ramp
+from gridedge.sites import ageing
 from gridedge.spec import Spec, quantity, take
 
 Float = NDArray[np.float64]
@@ -93,8 +94,8 @@ def check_equipment(load: xr.Dataset, ratings: Ratings | Mapping[str, Any] | Non
     -------
     list of Finding
         Per piece of equipment: highest power, largest step in a window, largest ramp per second and per minute,
-        cycles of power per day; per storage: cycles of its charge per day.  With members, the worst of them;
-        ``note`` says which, and how many break the rating.  None decides the verdict of a study.
+        cycles of power per day; per storage: cycles of its charge per day.  With members, ``measured`` is the value
+        that 95 % of them do not exceed, as for :func:`gridedge.check`.  None decides the verdict of a study.
 
     Raises
     ------
@@ -109,17 +110,20 @@ def check_equipment(load: xr.Dataset, ratings: Ratings | Mapping[str, Any] | Non
         cure = "Pass it through gridedge.mitigate(load, [...]) first; an empty list will do."
         raise bad("the load does not say what it draws at each place", "no p_at_mw", cure)
     spec = take(Ratings, ratings if ratings is not None else {})
-    dt_s = schema.clock(load)
+    if load.sizes.get("site", 1) > 1:
+        cure = "Choose one with load.isel(site=[0])."
+        raise bad("several sites have equipment of their own", f"{load.sizes['site']} sites", cure)
+    dt_s, members = schema.clock(load), "member" in load["p_at_mw"].dims
     findings = []
     for item, place in _SEEN_AT.items():
         if place not in load["place"].values:
             continue
         rating: Rating = getattr(spec, item)
         rows = _rows(load["p_at_mw"].sel(place=place))
-        findings += _worst(item, [_of_power(p, dt_s, rating) for p in rows])
+        findings += _judged(item, [_of_power(p, dt_s, rating) for p in rows], members=members)
     for name in load["storage"].values if "soc_pu" in load else ():
         rows = _rows(load["soc_pu"].sel(storage=name))
-        findings += _worst(str(name), [_of_charge(soc, dt_s, spec.battery) for soc in rows])
+        findings += _judged(str(name), [_of_charge(soc, dt_s, spec.battery) for soc in rows], members=members)
     return findings
 
 
@@ -138,12 +142,8 @@ def count_cycles(values: Float, *, depth: float) -> float:
     float
         Cycles; one that the series does not close counts one half.
     """
-    import rainflow  # not needed by what only smooths
-
-    turns = _turning_points(values, depth)
-    # The package finds no reversal in two samples; the first one twice changes nothing else.
-    series = np.concatenate((turns[:1], turns))
-    return float(sum(count for rng, _, count, _, _ in rainflow.extract_cycles(series) if rng >= depth))
+    found = ageing.count_cycles(_turning_points(np.asarray(values, dtype=float), depth))
+    return float(found.count[found.depth_pu >= depth].sum())
 
 
 def _turning_points(values: Float, depth: float) -> Float:
@@ -203,35 +203,47 @@ def _cycles(values: Float, dt_s: float, depth: float, deep: str, limit: float | 
     return _Seen("cycles", f"cycles of at least {deep} in a day", "1/d", limit, Extreme(count / days, 0.0))
 
 
-def _worst(item: str, rows: list[list[_Seen]]) -> list[Finding]:
-    """Return one finding per quantity: that of the member in which it is largest."""
+def _judged(item: str, rows: list[list[_Seen]], *, members: bool) -> list[Finding]:
+    """Return one finding per quantity, over all members."""
     findings = []
     for same in zip(*rows, strict=True):
         values = np.array([seen.found.value for seen in same])
-        k = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
-        seen = same[k]
+        seen = same[_ranked(values, 0.95)]
         value, limit = seen.found.value, seen.limit
         verdict, note = _verdict(seen)
-        if len(same) > 1:
-            breaks = "" if limit is None else f"; {int((values > limit).sum())} of {len(same)} break the rating"
-            note = "; ".join(n for n in (note, f"worst of {len(same)}: row {k}{breaks}") if n)
+        over: dict[str, Any] = {}
+        if members:
+            over = {f"p{q}": _or_none(values[_ranked(values, q / 100)]) for q in (50, 95, 99)}
+            over |= {"members": values.size, "share_failing": None if limit is None else float((values > limit).mean())}
         findings.append(
             Finding(
                 name=f"{item}: {seen.name}",
                 requirement=seen.words if limit is None else f"{seen.words} at most {limit:g} {seen.unit}",
                 verdict=verdict,
-                measured=None if np.isnan(value) else value,
-                limit=np.nan if limit is None else limit,
+                measured=_or_none(value),
+                limit=limit,
                 unit=seen.unit,
-                when_s=None if np.isnan(seen.found.when_s) else seen.found.when_s,
+                when_s=_or_none(seen.found.when_s),
                 where=item,
                 note=note,
                 authority="stated rating",
                 status="chosen",
                 decides=False,
+                known="chosen" if limit is not None else "",
+                **over,
             )
         )
     return findings
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _ranked(values: Float, share: float) -> int:
+    """Return the member whose value at least a share of all members do not exceed; unknown ones count as lowest."""
+    order = np.argsort(np.where(np.isnan(values), -np.inf, values), kind="stable")
+    return int(order[max(0, int(np.ceil(share * values.size - 1e-9)) - 1)])
 
 
 def _verdict(seen: _Seen) -> tuple[Literal["pass", "fail", "cannot tell", "not applicable"], str]:

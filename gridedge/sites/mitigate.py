@@ -162,7 +162,10 @@ def around_of(load: xr.Dataset) -> Around:
             raise bad("active_pu is not a share", f"{shares.min():g} to {shares.max():g}", cure)
     volts = None
     if "vm_pu" in load:
-        volts = load["vm_pu"].squeeze([d for d in load["vm_pu"].dims if d != "time"]).values.astype(float)
+        if set(load["vm_pu"].dims) - {"time"} and load["vm_pu"].size != load.sizes["time"]:
+            cure = "Give vm_pu(time): the voltage at the site's own bus."
+            raise bad("a load has one voltage", f"vm_pu{load['vm_pu'].dims}", cure)
+        volts = load["vm_pu"].values.reshape(-1).astype(float)
     servers, kind = load.attrs.get("servers"), load.attrs.get("server")
     if "profile_json" in load.attrs:  # a server of one's own is described there, and only named in the attributes
         described = json.loads(load.attrs["profile_json"]).get("server")

@@ -64,11 +64,13 @@ def test_a_series_too_coarse_cannot_tell():
     assert "5 s" in found["rack: step"].note
 
 
-def test_the_worst_member_is_shown_and_the_others_are_counted():
-    rows = np.stack([trapezium(), 0.5 * trapezium(), 1.1 * trapezium()])
+def test_members_are_judged_by_their_95th_percentile():
+    rows = np.stack([trapezium() * f for f in (1.0, 0.5, 1.1, 0.6)])
     found = by_name(check_equipment(gridedge.mitigate(load(rows), []), {"rack": {"peak_mw": 7.0}}))
-    assert found["rack: peak"].measured == pytest.approx(8.8)
-    assert "row 2; 2 of 3 break the rating" in found["rack: peak"].note
+    peak = found["rack: peak"]
+    assert (peak.members, peak.share_failing) == (4, 0.5)
+    assert (peak.measured, peak.p95, peak.p50) == pytest.approx((8.8, 8.8, 4.8))
+    assert (found["ups: peak"].limit, found["ups: peak"].share_failing) == (None, None)
 
 
 def test_what_was_not_mitigated_is_refused():
