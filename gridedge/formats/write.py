@@ -128,7 +128,7 @@ def export(
 
     Examples
     --------
-    >>> load = gridedge.generate("h100-training", duration_s=600, dt_s=0.05)  # doctest: +SKIP
+    >>> load = gridedge.generate("h100-at-scale", duration_s=600, dt_s=0.05)  # doctest: +SKIP
     >>> gridedge.export(load, "load.csv", start="2027-01-01T00:00", tz="America/Chicago")  # doctest: +SKIP
     """
     path = Path(path)

@@ -14,7 +14,6 @@ from gridedge.errors import InputError, bad
 from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
 from gridedge.profiles.measured import MeasuredProfile
-from gridedge.profiles.training import TrainingProfile
 from gridedge.sites.facility import connect
 from gridedge.sites.mitigate import mitigate
 from gridedge.study.model import Site, StudySpec
@@ -62,18 +61,14 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     strategies = {}
     for name, steps in spec.strategies.items():
         shaped = mitigate(load, [s for s in steps if s.place != "site"])
-        metered = connect(shaped, spec.site.facility, bus=bus, site=spec.site.name)
+        metered = _at_meter(spec, shaped, bus)
         after = mitigate(metered, [s for s in steps if s.place == "site"])
-        after["p_before_mw"] = _at_meter(spec, load, bus)["p_mw"]
-        for book in ("wasted_mw", "lost_mw", "delayed_mw"):
-            after[book] = after[book] + shaped[book]
-        after["p_it_before_mw"] = load["p_mw"]
-        strategies[name] = _measured_stretch(spec, after)
+        strategies[name] = _measured_stretch(spec, after.drop_dims("place"))
     p_bare = bare["p_mw"].values[:, 0]
     return Campus(
         servers,
         float(load.attrs["nameplate_mw"]),
-        spec.load.server if isinstance(spec.load, TrainingProfile) else "measured server",
+        "measured server" if isinstance(spec.load, MeasuredProfile) else server(spec.load.server).name,
         float(bare["p_it_mw"].max()),
         float(p_bare.max()),
         _window_start(spec, p_bare),

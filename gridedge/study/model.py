@@ -15,8 +15,9 @@ from gridedge import sources, yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
 from gridedge.measure.limits import Limits
 from gridedge.measure.rulebook import AnyRule
-from gridedge.profiles.generate import Profile, merge_preset
+from gridedge.profiles.generate import Profile
 from gridedge.profiles.measured import MeasuredProfile
+from gridedge.profiles.preset import merge_preset
 from gridedge.profiles.shape import ShapeProfile
 from gridedge.sites.facility import Facility
 from gridedge.sites.mitigate import Step

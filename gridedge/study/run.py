@@ -17,7 +17,7 @@ from gridedge import schema
 from gridedge.measure.finding import Finding
 from gridedge.measure.limits import check_limits
 from gridedge.measure.rulebook import Rulebook, check, load_rulebook
-from gridedge.profiles.training import TrainingProfile
+from gridedge.profiles.job import TrainingProfile
 from gridedge.study import answer, describe, store
 from gridedge.study.campus import Campus, build_campus
 from gridedge.study.model import Study, StudySpec, load_study

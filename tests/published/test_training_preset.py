@@ -67,7 +67,7 @@ def test_the_household_day_holds_a_kilowatt_hour_share_of_the_year():
 
 def test_checkpoints_come_at_their_interval_and_dip_as_measured():
     """8xH100 with synchronous saves: dips of 16 to 29 s, 565 to 151 W per accelerator."""
-    spec = PROFILES["h100-training"].model_copy(update={"noise_pu": 0.0})
+    spec = PROFILES["h100-at-scale"].model_copy(update={"noise_pu": 0.0})
     ds = gridedge.generate(spec, duration_s=1800, dt_s=0.1, seed=3)
     pu = ds["p_mw"].values / ds.attrs["nameplate_mw"]
     down = pu < 0.22
