@@ -122,8 +122,6 @@ def _load(
     profile: str, settings: list[str] | None, duration: float, dt: float, seed: int, members: int | None
 ) -> xr.Dataset:
     """Make a profile's IT power, with the settings put over it."""
-    import json
-
     from gridedge import yamlfile
     from gridedge.errors import InputError
     from gridedge.profiles.generate import generate as make
@@ -136,7 +134,8 @@ def _load(
     yamlfile.override(document, settings or ())
     spec = load_profile(document.data)
     load = make(spec, duration_s=duration, dt_s=dt, seed=seed, members=members)
-    load.attrs.setdefault("profile_json", json.dumps(spec.to_dict()))
+    for name in ("source", "licence"):
+        load.attrs.setdefault(name, getattr(spec, name, ""))
     return load
 
 
