@@ -37,10 +37,8 @@ def at_meter(
     Dataset
         Metered power with the books of all steps; ``p_before_mw`` is the metered power without any step.
     """
-    bare = connect(load, facility, bus=bus, site=site)
     read = [read_step(step) for step in steps]
     inner = [step for step in read if step.place != "site"]
     shaped = mitigate(load, inner)
     metered = connect(shaped, facility, bus=bus, site=site)
-    after = mitigate(metered, [step for step in read if step.place == "site"])
-    return after.assign(p_before_mw=bare["p_mw"])
+    return mitigate(metered, [step for step in read if step.place == "site"])

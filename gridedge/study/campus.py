@@ -15,7 +15,7 @@ from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.sites.facility import connect
-from gridedge.sites.mitigate import mitigate
+from gridedge.sites.site import at_meter
 from gridedge.study.model import Site, StudySpec
 
 _NEARLY = 0.95  # share of the widest range: lets a window hold edges beside its deepest dip
@@ -60,9 +60,7 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     bare = _measured_stretch(spec, _at_meter(spec, load, bus))
     strategies = {}
     for name, steps in spec.strategies.items():
-        shaped = mitigate(load, [s for s in steps if s.place != "site"])
-        metered = _at_meter(spec, shaped, bus)
-        after = mitigate(metered, [s for s in steps if s.place == "site"])
+        after = at_meter(load, spec.site.facility, steps, bus=bus, site=spec.site.name)
         strategies[name] = _measured_stretch(spec, after.drop_dims("place"))
     p_bare = bare["p_mw"].values[:, 0]
     return Campus(
