@@ -68,6 +68,7 @@ def test_a_cap_on_a_generated_load_moves_its_period_and_delays_work():
     assert ds.attrs["figures"]["0:power_cap"]["slowdown_pu"] == pytest.approx(longer / 4.0 - 1)
     np.testing.assert_array_equal(ds["p_before_mw"], load["p_mw"])
     books_close(ds)
+    assert any(f"takes {100 * (longer / 4.0 - 1):.3g} % longer" in note for note in ds.attrs["notes"])
     again = gridedge.generate(json.loads(ds.attrs["profile_json"]), duration_s=960.0, dt_s=0.05, seed=3)
     np.testing.assert_allclose(again["p_mw"], ds["p_mw"], rtol=1e-9)
 
