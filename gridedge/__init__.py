@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridedge.errors import GridedgeError, InputError, RunError
+    from gridedge.formats.sheet import request_sheet
+    from gridedge.formats.write import export
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
@@ -32,6 +34,8 @@ _HOMES = {
     "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
+    "export": "gridedge.formats.write",
+    "request_sheet": "gridedge.formats.sheet",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
@@ -45,9 +49,11 @@ __all__ = [
     "check",
     "connect",
     "contingencies",
+    "export",
     "fit_training",
     "generate",
     "mitigate",
+    "request_sheet",
     "run",
     "solve",
     "to_pandapower",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -78,3 +79,13 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dict."""
         return asdict(self)
+
+
+def overall(findings: Iterable[Finding]) -> Verdict:
+    """Return the verdict that a list of findings comes to.
+
+    One failure fails; else one that cannot be told leaves it open; else one pass passes.  Nothing checked: cannot tell.
+    """
+    verdicts = [finding.verdict for finding in findings]
+    order: tuple[Verdict, ...] = ("fail", "cannot tell", "pass", "not applicable")
+    return next((verdict for verdict in order if verdict in verdicts), "cannot tell")

@@ -56,8 +56,8 @@ class Buffered:
     ----------
     p_mw : ndarray, shape (row, time)
         Power behind the storage. [MW]
-    stored_mw : ndarray, shape (row, time)
-        Rate at which the energy of all stores grows. [MW]
+    stored_mw, lost_mw : ndarray, shape (row, time)
+        Rate at which the energy of all stores grows, and what they lose, standby included. [MW]
     energy_mwh : ndarray, shape (row, store, time)
         Energy at the end of each step. [MWh]
     missed_mw : ndarray, shape (row,)
@@ -70,6 +70,7 @@ class Buffered:
 
     p_mw: Float
     stored_mw: Float
+    lost_mw: Float
     energy_mwh: Float
     missed_mw: Float
     power_limited_s: Float
@@ -133,7 +134,7 @@ def buffer(
     beta, inner = _share(dt_s, target.split_s), 3600.0 / (_RETURN * target.split_s)
     mean = target.mean_mw if target.mean_mw is not None else 0.0
     law = (follow, target.slope_mw_per_s * dt_s, pull, step_h, standby_mw, beta, inner)
-    after, kept = np.empty((rows, samples)), np.empty((rows, samples))
+    after, kept, lost = (np.empty((rows, samples)) for _ in range(3))
     content = np.empty((rows, len(stores) * samples))
     totals = np.zeros((rows, 1 + _TOTALS * len(stores)))
     long = p_mw.size >= _SHORT
@@ -141,20 +142,27 @@ def buffer(
         p = np.ascontiguousarray(p_mw[row], dtype=float)
         asked = np.empty(0) if asked_mw is None else np.ascontiguousarray(asked_mw[row], dtype=float)
         first = float(p[0]) + standby_mw if target.mean_mw is None and samples else mean
+        # What the converter is doing as the series begins: holding the level it starts from.
+        rated = stores[-1].rated_mw
+        doing = min(max(first - float(p[0]) - standby_mw, -rated), rated) if samples and asked_mw is None else 0.0
+        waiting = np.zeros(line)
+        waiting[line - int(numbers[-_WIDTH + 6]) :] = doing
         state = np.array([first, *(v for s in stores for v in (s.rest_mwh, 0.0))])
+        state[-1] = doing
         if long:
-            work = (p, asked, np.array(law), numbers, state, np.zeros(line), np.zeros(len(stores), np.int64))
-            _compiled()(*work, after[row], kept[row], content[row], totals[row])
+            work = (p, asked, np.array(law), numbers, state, waiting, np.zeros(len(stores), np.int64))
+            _compiled()(*work, after[row], kept[row], lost[row], content[row], totals[row])
             continue
         lists: list[Any] = [p.tolist(), asked.tolist(), list(law), numbers.tolist(), state.tolist()]
-        lists += [[0.0] * line, [0] * len(stores)]
-        results = [[0.0] * n for n in (samples, samples, len(stores) * samples, totals.shape[1])]
+        lists += [waiting.tolist(), [0] * len(stores)]
+        results = [[0.0] * n for n in (samples, samples, samples, len(stores) * samples, totals.shape[1])]
         _through(*lists, *results)
-        after[row], kept[row], content[row], totals[row] = results
+        after[row], kept[row], lost[row], content[row], totals[row] = results
     own = totals[:, 1:].reshape(rows, len(stores), _TOTALS)
     return Buffered(
         after,
         kept,
+        lost,
         content.reshape(rows, len(stores), samples),
         totals[:, 0],
         own[..., 0] * dt_s,
@@ -188,7 +196,7 @@ def _numbers(stores: Sequence[Store], dt_s: float) -> tuple[Float, int]:
 
 def _through(
     p_mw: Any, asked_mw: Any, law: Any, stores: Any, state: Any, line: Any, at: Any,
-    after: Any, kept: Any, content: Any, totals: Any,
+    after: Any, kept: Any, lost: Any, content: Any, totals: Any,
 ) -> None:  # fmt: skip
     """Go through the steps, each of which needs the one before it: lists in Python, arrays compiled, the same bits."""
     follow, slope, pull, step_h, standby, beta, inner = law
@@ -257,6 +265,7 @@ def _through(
             grid += command if j == count - 1 else b
         after[k] = p
         kept[k] = total
+        lost[k] = p - p_mw[k] - total
         missed = max(missed, abs(p - ideal))
     totals[0] = missed
 

@@ -39,10 +39,12 @@ class RampLimit(_Returning):
         60.0, mark="assumed", source="several iterations long, so that their mean is followed", ge=0
     )
     """Time constant of the low-pass before the limit; 0 or null leaves a pure ramp limit. [s]"""
+    start_mw: float | None = None
+    """Level before the series begins; its first sample unless given. [MW]"""
 
     def target(self) -> Target:
         """Return what it wants."""
-        return Target(None, self.smooth_s, self.ramp_mw_per_min / 60.0, self.recovery_s)
+        return Target(self.start_mw, self.smooth_s, self.ramp_mw_per_min / 60.0, self.recovery_s)
 
 
 class LowPass(_Returning):
@@ -51,10 +53,12 @@ class LowPass(_Returning):
     law: Literal["low_pass"] = "low_pass"
     tau_s: float = Field(gt=0)
     """Its time constant. [s]"""
+    start_mw: float | None = None
+    """Level before the series begins; its first sample unless given. [MW]"""
 
     def target(self) -> Target:
         """Return what it wants."""
-        return Target(None, self.tau_s, np.inf, self.recovery_s)
+        return Target(self.start_mw, self.tau_s, np.inf, self.recovery_s)
 
 
 class HoldMean(_Returning):
@@ -134,8 +138,13 @@ def droop_pu(vm_pu: Float, *, v_ref_pu: float, deadband_pu: float, full_pu: floa
     .. math:: d = \mathrm{sign}(v - v_0)\,\min\Bigl(1, \frac{\max(|v - v_0| - v_d, 0)}{v_f - v_d}\Bigr)
     """
     away = np.asarray(vm_pu, dtype=float) - v_ref_pu
-    size = np.minimum(np.maximum(np.abs(away) - deadband_pu, 0.0) / (full_pu - deadband_pu), 1.0)
-    return np.asarray(np.sign(away) * size)
+    share = np.asarray(np.abs(away))  # worked on where it lies: fresh memory costs more than the arithmetic
+    share -= deadband_pu
+    np.maximum(share, 0.0, out=share)
+    share /= full_pu - deadband_pu
+    np.minimum(share, 1.0, out=share)
+    np.copysign(share, away, out=share)
+    return share
 
 
 def late(values: Float, dt_s: float, *, delay_s: float, lag_s: float) -> Float:
@@ -156,9 +165,11 @@ def late(values: Float, dt_s: float, *, delay_s: float, lag_s: float) -> Float:
     steps = int(delay_s / dt_s + 1e-9)
     part = max(delay_s / dt_s - steps, 0.0)
     samples = values.shape[-1]
-    before = np.zeros((*values.shape[:-1], steps + 1))
-    shifted = np.concatenate((before, values), axis=-1)[..., : samples + 1]
-    moved = (1.0 - part) * shifted[..., 1:] + part * shifted[..., :-1]
+    moved = np.zeros(values.shape)
+    moved[..., steps:] = values[..., : max(samples - steps, 0)]
+    if part:
+        moved *= 1.0 - part
+        moved[..., steps + 1 :] += part * values[..., : max(samples - steps - 1, 0)]
     if lag_s <= 0 or not samples:
         return np.asarray(moved)
     from scipy.signal import lfilter

@@ -68,9 +68,9 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
     schema.require(load, ["p_mw"], thing="the load")
     if isinstance(steps, Mapping | str) or not isinstance(steps, Sequence):
         raise bad("steps must be a list", type(steps).__name__, 'Write [{"step": "battery", ...}].')
-    taken = [_step(given) for given in steps]
+    taken = [read_step(given) for given in steps]
     _check_order(taken, load)
-    around = _around(load)
+    around = around_of(load)
     _check_cap(taken, around)
     order = load["p_mw"].dims
     p = load["p_mw"].transpose(..., "time")
@@ -91,7 +91,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
         now = fresh
         attrs |= made.attrs
         bare = bare.drop_vars("active_pu", errors="ignore").assign({k: made[k] for k in made if k == "active_pu"})
-        around = _around(bare.assign_attrs(attrs))
+        around = around_of(bare.assign_attrs(attrs))
         for shaping, said in zip(reshaping, found, strict=True):
             labels.append(f"{len(labels)}:{shaping.step}")
             figures[labels[-1]] = said
@@ -140,7 +140,8 @@ def _values(values: xr.DataArray, dims: tuple[Any, ...]) -> Float:
     return np.array(values.transpose(*dims).values, dtype=float)
 
 
-def _step(given: Mapping[str, Any] | AnyStep) -> AnyStep:
+def read_step(given: Mapping[str, Any] | AnyStep) -> AnyStep:
+    """Turn a dict or a spec into a step."""
     if isinstance(given, _CLASSES):
         return given
     if not isinstance(given, Mapping):
@@ -151,7 +152,7 @@ def _step(given: Mapping[str, Any] | AnyStep) -> AnyStep:
     return build(_STEPS[name], given)
 
 
-def _around(load: xr.Dataset) -> Around:
+def around_of(load: xr.Dataset) -> Around:
     """Return what the load says about itself."""
     dims = [d for d in load["p_mw"].dims if d != "time"] + ["time"]
     shares = None

@@ -18,7 +18,10 @@ from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
+Parts = Mapping[str, tuple[Device, float, float]]
+"""Stores by name: the device, its power in MW and its energy in MWh."""
 _J_PER_MWH = 3.6e9
+_TOGETHER = 1 << 17  # samples whose ramp is looked at together
 _INVERTER = "inverters of battery plants control reactive power"
 _GB300 = "quoted from a second source: 65 J per accelerator in the power shelf of GB300 NVL72"
 _NOT_CHECKED = "part of the conversion losses of the facility"
@@ -72,7 +75,11 @@ class Battery(SizedBattery, _Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        return shape(p_mw, around, {"battery": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its one store with its size."""
+        return {"battery": (self, self.p_rated_mw, self.e_rated_mwh)}
 
 
 class Supercapacitor(SizedCapacitor, _Lawful):
@@ -95,7 +102,11 @@ class Supercapacitor(SizedCapacitor, _Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        return shape(p_mw, around, {"supercapacitor": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its one store with its size."""
+        return {"supercapacitor": (self, self.p_rated_mw, self.e_rated_mwh)}
 
 
 class PsuCapacitor(SizedCapacitor, _Lawful):
@@ -124,16 +135,20 @@ class PsuCapacitor(SizedCapacitor, _Lawful):
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
         notes: tuple[str, ...] = ()
+        own = {"energy_j_per_accelerator", "e_rated_mwh"} & self.model_fields_set
+        if not own and "GB300" not in str(around.server):
+            notes = (
+                f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
+                f"nothing says that {around.server} has them.",
+            )
+        return shape(p_mw, around, self.parts(around), self.law, notes=notes)
+
+    def parts(self, around: Around) -> Parts:
+        """Return its one store with its size."""
         e_mwh = self.e_rated_mwh
         if e_mwh is None:
             e_mwh = self.energy_j_per_accelerator * accelerators(around) / _J_PER_MWH
-            if "energy_j_per_accelerator" not in self.model_fields_set and "GB300" not in str(around.server):
-                notes = (
-                    f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
-                    f"nothing says that {around.server} has them.",
-                )
-        p_rated = all_it_power_mw(self.p_rated_mw, around)
-        return shape(p_mw, around, {"psu_capacitor": (self, p_rated, e_mwh)}, self.law, notes=notes)
+        return {"psu_capacitor": (self, all_it_power_mw(self.p_rated_mw, around), e_mwh)}
 
 
 class _Backup(Device, _Lawful):
@@ -153,11 +168,17 @@ class _Backup(Device, _Lawful):
     """Upper end of the window. [pu]"""
     law: LevelLaw
     """What it does."""
+    step: Any
 
-    def _shape(self, name: str, p_mw: Float, around: Around) -> Outcome:
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, around: Around) -> Parts:
+        """Return its one store with its size."""
         p_rated = all_it_power_mw(self.p_rated_mw, around)
         e_rated = self.e_rated_mwh if self.e_rated_mwh is not None else p_rated * self.backup_s / 3600.0
-        return shape(p_mw, around, {name: (self, p_rated, e_rated)}, self.law)
+        return {str(self.step): (self, p_rated, e_rated)}
 
 
 class Ups(_Backup):
@@ -185,10 +206,6 @@ class Ups(_Backup):
             raise bad("this UPS is for outages only", "may_cycle false", cure)
         return self
 
-    def act(self, p_mw: Float, around: Around) -> Outcome:
-        """Shape each row."""
-        return self._shape("ups", p_mw, around)
-
 
 class RackBattery(_Backup):
     """Battery backup units in the racks."""
@@ -211,10 +228,6 @@ class RackBattery(_Backup):
             cure = "Set may_cycle: true if its maker and its operator allow it, or use a supercapacitor."
             raise bad("a battery backup unit is for outages only", "may_cycle false", cure)
         return self
-
-    def act(self, p_mw: Float, around: Around) -> Outcome:
-        """Shape each row."""
-        return self._shape("rack_battery", p_mw, around)
 
 
 class Hybrid(_Lawful):
@@ -243,11 +256,14 @@ class Hybrid(_Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        parts = {
+        return shape(p_mw, around, self.parts(around), self.law, split_s=self.split_s)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its two stores with their sizes, the one that takes the slow part first."""
+        return {
             "battery": (self.battery, self.battery.p_rated_mw, self.battery.e_rated_mwh),
             "supercapacitor": (self.supercapacitor, self.supercapacitor.p_rated_mw, self.supercapacitor.e_rated_mwh),
         }
-        return shape(p_mw, around, parts, self.law, split_s=self.split_s)
 
 
 AnyStorage = Battery | Supercapacitor | PsuCapacitor | Ups | RackBattery | Hybrid
@@ -264,7 +280,7 @@ STORAGE: dict[str, type[AnyStorage]] = {
 def shape(
     p_mw: Float,
     around: Around,
-    parts: Mapping[str, tuple[Device, float, float]],
+    parts: Parts,
     law: Any,
     *,
     split_s: float = 1.0,
@@ -313,17 +329,28 @@ def shape(
     if isinstance(law, Droop) and law.q_share_pu > 0:
         device = next(iter(parts.values()))[0]
         acted = late(wanted_mvar, dt_s, delay_s=device.delay_s, lag_s=device.lag_s)
-        room = np.sqrt(np.maximum(s_mva**2 - (after - p_mw - standby_mw) ** 2, 0.0))
-        q_mvar = np.clip(acted, -room, room)
-        figures.append(("q_limited_s", float((np.abs(acted) > room).sum(axis=-1).max(initial=0) * dt_s)))
+        room = after - p_mw
+        room -= standby_mw
+        room *= room
+        np.subtract(s_mva**2, room, out=room)
+        np.sqrt(np.maximum(room, 0.0, out=room), out=room)
+        q_mvar = np.minimum(acted, room)
+        np.maximum(q_mvar, np.negative(room, out=room), out=q_mvar)
+        figures.append(("q_limited_s", float(np.count_nonzero(q_mvar != acted, axis=-1).max(initial=0) * dt_s)))
     stored = run.stored_mw.reshape(p_mw.shape)
-    soc = [run.energy_mwh[:, j].reshape(p_mw.shape) / e for j, (_, _, e) in enumerate(parts.values())]
-    whole = run.energy_mwh.sum(axis=1).reshape(p_mw.shape) / sum(e for _, _, e in parts.values())
+    sizes = [e for _, _, e in parts.values()]
+    # Fresh memory costs more than the loop: a lone store's energy becomes its state of charge where it lies.
+    whole = None
+    if len(sizes) > 1:
+        whole = np.add(run.energy_mwh[:, 0], run.energy_mwh[:, 1]).reshape(p_mw.shape)
+        whole /= sum(sizes)
+    soc = [np.divide(run.energy_mwh[:, j], e, out=run.energy_mwh[:, j]) for j, e in enumerate(sizes)]
+    soc = [one.reshape(p_mw.shape) for one in soc]
     return Outcome(
         after,
-        lost_mw=after - p_mw - stored,
+        lost_mw=run.lost_mw.reshape(p_mw.shape),
         stored_mw=stored,
-        soc_pu=whole if len(soc) > 1 else soc[0],
+        soc_pu=soc[0] if whole is None else whole,
         part_soc_pu=tuple(zip(parts, soc, strict=True)) if len(soc) > 1 else (),
         q_mvar=q_mvar,
         notes=(*notes, *remarks),
@@ -349,7 +376,7 @@ def _asked(law: Droop, p_mw: Float, around: Around, p_rated_mw: float) -> tuple[
 
 
 def _figures(
-    before: Float, run: Buffered, dt_s: float, parts: Mapping[str, tuple[Device, float, float]], law: Any
+    before: Float, run: Buffered, dt_s: float, parts: Parts, law: Any
 ) -> tuple[list[tuple[str, float]], list[str]]:
     """Return what the worst row shows, and in words where it fell short."""
     if not run.p_mw.size:
@@ -357,10 +384,11 @@ def _figures(
     label = "hybrid" if len(parts) > 1 else next(iter(parts))
     missed = float(run.missed_mw.max())
     figures: list[tuple[str, float]] = [("missed_mw", missed)]
-    short = missed > 1e-6 * max(1.0, float(np.abs(before).max()))
+    scale = max(1.0, float(before.max()), -float(before.min()))
+    short = missed > 1e-6 * scale
     words = f"up to {missed:.3g} MW"
     if isinstance(law, RampLimit):
-        ramps = [largest_ramp(row, dt_s).value for row in run.p_mw]
+        ramps = [_ramp(row, dt_s) for row in run.p_mw]
         if np.isfinite(ramps).all():
             over = max(0.0, max(ramps) - law.ramp_mw_per_min)
             over = over if over > 1e-9 * law.ramp_mw_per_min else 0.0
@@ -384,6 +412,13 @@ def _figures(
         causes += [f"{who}acts {device.delay_s:g} s late"] if device.delay_s else []
     remarks = [f"{label} missed what its law wanted by {words}: {', '.join(causes) or 'by its lag'}."] if short else []
     lowest = float(run.p_mw.min())
-    if lowest < -1e-9 * max(1.0, float(np.abs(before).max())) and lowest < float(before.min()):
+    if lowest < -1e-9 * scale and lowest < float(before.min()):
         remarks.append(f"{label}: the power behind it turns negative, down to {lowest:.3g} MW, until it reacts.")
     return figures, remarks
+
+
+def _ramp(p_mw: Float, dt_s: float) -> float:
+    """Return the largest ramp, looking at a part at a time; NaN where the series cannot tell."""
+    ahead = int(60.0 / dt_s) + 1
+    parts = range(0, max(1, p_mw.size - ahead), _TOGETHER)
+    return float(np.max([largest_ramp(p_mw[first : first + _TOGETHER + ahead], dt_s).value for first in parts]))

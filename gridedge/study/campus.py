@@ -56,7 +56,7 @@ class Campus:
 def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     """Size the site and run every strategy on the waveform's clock."""
     servers = _servers(spec, base)
-    load = _it_power(spec, base, servers)
+    load = it_power(spec, base, servers)
     bare = _measured_stretch(spec, _at_meter(spec, load, bus))
     strategies = {}
     for name, steps in spec.strategies.items():
@@ -77,8 +77,8 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     )
 
 
-def _it_power(spec: StudySpec, base: Path, servers: int) -> xr.Dataset:
-    """Return the IT power from the start of the run-in on."""
+def it_power(spec: StudySpec, base: Path, servers: int, dt_s: float | None = None) -> xr.Dataset:
+    """Return the IT power from the start of the run-in on, at the waveform's step unless another is given."""
     wave = spec.waveform
     profile = spec.load
     if isinstance(profile, MeasuredProfile):
@@ -86,7 +86,7 @@ def _it_power(spec: StudySpec, base: Path, servers: int) -> xr.Dataset:
         profile = profile.model_copy(update={"trace": trace, "nodes": servers})
     else:
         profile = profile.model_copy(update={"servers": servers})
-    return generate(profile, duration_s=wave.run_in_s + wave.measure_s, dt_s=wave.dt_s, seed=spec.seed)
+    return generate(profile, duration_s=wave.run_in_s + wave.measure_s, dt_s=dt_s or wave.dt_s, seed=spec.seed)
 
 
 def _at_meter(spec: StudySpec, load: xr.Dataset, bus: int) -> xr.Dataset:
@@ -136,7 +136,7 @@ def _at_least_one(count: float, size: str, rated_kw: float) -> int:
 
 
 def _peak_mw(spec: StudySpec, base: Path, servers: int) -> float:
-    metered = _at_meter(spec, _it_power(spec, base, servers), 0)
+    metered = _at_meter(spec, it_power(spec, base, servers), 0)
     return float(_measured_stretch(spec, metered)["p_mw"].max())
 
 

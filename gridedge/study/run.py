@@ -24,6 +24,7 @@ from gridedge.study.model import Study, StudySpec, load_study
 from gridedge.study.picture import picture
 from gridedge.study.result import Result
 from gridedge.study.tasks import FlowTask, Window, feeder_of, solve_all
+from gridedge.study.weigh import weigh
 
 _PARTS = ("season", "season_mean", "window_peak", "window_lightest")
 
@@ -44,7 +45,8 @@ def run(
         A shipped study's name, a YAML file, its content, or the spec itself.
     out : str or path, optional
         Folder to write to: one NetCDF per strategy, ``summary.csv``, ``findings.json``, ``manifest.json`` and
-        ``report.html``.  Nothing is written if left out, and nothing half.
+        ``report.html``; with ``compare`` also ``comparison.csv`` and ``comparison.json``.  Nothing is written if left
+        out, and nothing half.
     settings : iterable of str
         ``KEY.SUBKEY=VALUE`` put over the study.
     executor : concurrent.futures.Executor, optional
@@ -100,6 +102,8 @@ def _solve(
         bus, bus_name = find_bus(feeder.net, spec.site.bus)
     with study.at("load"):
         campus = build_campus(spec, base, bus)
+    with study.at("compare"):
+        comparison, battery = weigh(spec, base, campus.servers)
     season_s, shape = _season(spec)
     tasks = _tasks(spec, where, campus, season_s, shape, bus)
     flows = solve_all(tasks, executor, progress)
@@ -121,7 +125,7 @@ def _solve(
     return Result(
         title=spec.title,
         question=spec.question,
-        answer=answer.sentences(findings, rows, spec.background.days),
+        answer=[*answer.sentences(findings, rows, spec.background.days), *answer.weighed(comparison, battery)],
         facts=describe.facts(spec, campus, feeder, bus, bus_name, season_s, shape, flows),
         notes=list(dict.fromkeys(notes)),
         findings=findings,
@@ -133,6 +137,10 @@ def _solve(
         network=picture(feeder.net, flows["", "without site"], bus),
         limits={k: v for k, v in (("vm_pu", spec.limits.vm_pu), ("loading_percent", spec.limits.loading_percent)) if v},
         zoom_s=spec.load.period_s if isinstance(spec.load, TrainingProfile) else None,
+        comparison=comparison,
+        battery=battery,
+        marks=describe.marks(spec, rules),
+        bands=describe.bands(spec, rules),
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+import xarray as xr
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import gridedge
 from gridedge.measure.coherence import together
 from gridedge.measure.ramp import change_curve, largest_change, largest_fast_change
 from gridedge.measure.spectrum import band_energy
@@ -72,3 +74,38 @@ def test_a_series_beside_itself_is_in_step_and_beside_its_opposite_cancels(p):
     assert twice.over_independent == pytest.approx(2**0.5)
     against = together(np.stack([p, 100 - p]))
     assert against.correlation == pytest.approx(-1.0, abs=1e-6)
+
+
+LINEAR = [
+    {"rule": "change", "name": "c", "window_s": 2.0, "limit_mw": 5.0},
+    {"rule": "change", "name": "f", "window_s": 2.0, "limit_mw": 5.0, "filter": {"band_hz": [0.2, 4.0]}},
+    {"rule": "ramp", "name": "r", "window_s": 1.0, "limit_mw_per_min": 50.0, "percentile": 90},
+    {"rule": "ramp", "name": "u", "window_s": 1.0, "limit_mw_per_s": 5.0, "direction": "up"},
+    {"rule": "band_amplitude", "name": "b", "window_s": 6.0, "band_hz": [1.0, 4.0], "limit_mw": 5.0},
+]
+
+
+def metered(p_mw):
+    time = 0.1 * np.arange(p_mw.size)
+    return xr.Dataset({"p_mw": (("time", "site"), p_mw[:, None])}, {"time": time, "site": ["s"]})
+
+
+@settings(max_examples=25)
+@given(arrays(float, 90, elements=POWER), SCALE, st.floats(0, 500))
+def test_what_rules_measure_grows_with_the_swing_and_not_with_the_level(p, scale, level):
+    one = gridedge.check(metered(p), LINEAR)
+    other = gridedge.check(metered(scale * p + level), LINEAR)
+    tiny = 1e-9 * (1 + np.abs(p).max()) * (1 + scale) * 60
+    for a, b in zip(one, other, strict=True):
+        assert b.measured == pytest.approx(scale * a.measured, rel=1e-7, abs=tiny)
+        # a swing that breaks a rule breaks it all the more when it is larger
+        assert not (scale > 1 and a.verdict == "fail" and b.verdict == "pass")
+
+
+@settings(max_examples=25)
+@given(arrays(float, 90, elements=POWER), st.floats(0.5, 200))
+def test_a_verdict_follows_from_the_value_and_the_limit(p, limit_mw):
+    for rule in LINEAR[:2]:
+        (found,) = gridedge.check(metered(p), [{**rule, "limit_mw": limit_mw}])
+        assert found.verdict == ("fail" if found.measured > limit_mw else "pass")
+        assert found.margin == limit_mw - found.measured

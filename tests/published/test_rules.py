@@ -214,12 +214,13 @@ def test_a_flat_load_passes_every_shipped_rule():
 
 
 def test_a_trace_of_one_second_cannot_tell_ercot_unless_it_exceeds_already():
-    t = np.arange(0.0, 600.0)
-    gentle, steep = (BASE_MW + a * np.sin(2 * np.pi * t / 10) for a in (1.0, 20.0))
+    f_hz = 0.103  # no fraction of the sampling rate, so that all phases are met
+    gentle, steep = (sine(a, f_hz, 1200.0, 1.0, grow_s=300.0) for a in (1.0, 20.0))
     (calm,) = gridedge.check(metered(gentle, 1.0), "ercot")
     assert calm.verdict == "cannot tell"
-    # a lower bound, shown as what it is: 0.707 of the sine at the lower edge, over the 4 s that two means span
-    assert calm.measured == pytest.approx(2 * 0.7071 * np.sin(0.4 * np.pi), rel=0.06)
+    # a lower bound, shown as what it is: what the lower edge lets through, over the 4 s that two means of 1 s span
+    edge = (1 + (math.tan(math.pi * 0.1) / math.tan(math.pi * f_hz)) ** 4) ** -0.5
+    assert calm.measured == pytest.approx(2 * edge * math.sin(math.pi * f_hz * 4), rel=5e-3)
     assert "use a step below 0.00909 s" in calm.note
     (wild,) = gridedge.check(metered(steep, 1.0), "ercot")
     assert wild.verdict == "fail"
