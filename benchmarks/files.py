@@ -1,7 +1,7 @@
 """How fast a load becomes a file, and what it takes: an hour at 1 ms, made as it is read.
 
-``python benchmarks/files.py [--quick]``.  Each format is written in a process of its own; the memory is the largest that
-the process held, less what it held after a file of ten samples.
+``python benchmarks/files.py [--quick]``.  Each format is written in a process of its own; the memory is the
+largest that the process held, less what it held after a file of ten samples.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gridedge.formats.write import Written
     from gridedge.sites.facility import Facility
 
-_YEAR_FORMS = ("15min", "8760")
+_FORM_STEP_S = 1.0  # means over quarter hours and hours are taken from seconds
 
 Profile = Annotated[str, typer.Argument(help="A shipped profile's name or a YAML file.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers.")]
@@ -36,7 +36,7 @@ def generate(
         float | None, typer.Option(help="Length in seconds; 600, or a year for the forms 15min and 8760.")
     ] = None,
     dt: Annotated[
-        float | None, typer.Option(help="Step in seconds; 0.05, or the form's interval (1 s with --max).")
+        float | None, typer.Option(help="Step in seconds; 0.05, or 1 for the means of 15min and 8760.")
     ] = None,
     seed: Seed = 0,
     members: Members = None,
@@ -61,9 +61,9 @@ def generate(
     from gridedge.formats.write import export, refuse_early
 
     if dt is None:
-        dt = 0.05 if form not in _YEAR_FORMS else 1.0 if maximum else float(INTERVAL_S[form])
+        dt = _FORM_STEP_S if form in INTERVAL_S else 0.05
     if duration is None:
-        duration = 600.0 if form not in _YEAR_FORMS else float(year_s(beginning(start, tz)))
+        duration = float(year_s(beginning(start, tz))) if form in INTERVAL_S else 600.0
     wanted: dict[str, Any] = {"form": form, "start": start, "tz": tz, "maximum": maximum, "format": format}
     refuse_early(out, duration_s=duration, dt_s=dt, **wanted)
     spec = None if facility is None else _facility(facility, power_factor)
@@ -122,8 +122,6 @@ def _load(
     profile: str, settings: list[str] | None, duration: float, dt: float, seed: int, members: int | None
 ) -> xr.Dataset:
     """Make a profile's IT power, with the settings put over it."""
-    import json
-
     from gridedge import yamlfile
     from gridedge.errors import InputError
     from gridedge.profiles.generate import generate as make
@@ -136,7 +134,8 @@ def _load(
     yamlfile.override(document, settings or ())
     spec = load_profile(document.data)
     load = make(spec, duration_s=duration, dt_s=dt, seed=seed, members=members)
-    load.attrs.setdefault("profile_json", json.dumps(spec.to_dict()))
+    for name in ("source", "licence"):
+        load.attrs.setdefault(name, getattr(spec, name, ""))
     return load
 
 

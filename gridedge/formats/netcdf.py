@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,4 +99,5 @@ def _about(series: Series) -> dict[str, Any]:
         "dt_s": float(series.clock.dt_s),
         **{key: value for key, value in said.items() if key not in {"source", "model", "time_zone"}},
         "model": said["model"],
+        **({"profile_json": json.dumps(series.profile)} if series.profile else {}),
     }

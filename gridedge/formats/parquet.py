@@ -14,8 +14,8 @@ def write(series: Series, path: Path) -> None:
 
     Columns are ``time`` (the start of each sample, with the time zone), ``p_mw``, ``q_mvar`` and perhaps
     ``p_max_mw``, in double precision and without rounding; members and sites side by side, ``p_mw_m0`` and so on.
-    Each column's metadata has its unit; the schema's metadata has ``gridedge``, a JSON object with model, seed and
-    sources.
+    Each column's metadata has its unit; the schema's metadata has ``gridedge``, a JSON object with model, seed,
+    sources, and the profile itself.
 
     Notes
     -----
@@ -36,7 +36,7 @@ def write(series: Series, path: Path) -> None:
     for name, (units, words) in kinds.items():
         about = {"units": units, "long_name": words, "cell_methods": f"time: {'maximum' if 'max' in name else 'mean'}"}
         fields += [pa.field(column, pa.float64(), nullable=False, metadata=about) for column in series.columns(name)]
-    origin = {**series.origin, "notes": list(series.notes)}
+    origin = {**series.origin, "notes": list(series.notes), "profile": series.profile}
     schema = pa.schema(fields, metadata={"gridedge": json.dumps(origin, ensure_ascii=False)})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for block in series.blocks():

@@ -151,9 +151,14 @@ class Series:
         return tuple(map(_line, [found] if isinstance(found, str) else found))
 
     @cached_property
+    def profile(self) -> dict[str, Any]:
+        """The profile that makes the load again, as plain data; empty where it is not known."""
+        return _profile(self.load)
+
+    @cached_property
     def origin(self) -> dict[str, str]:
         """What every file says of itself: program, model, seed, sources, power, clock; values of one line each."""
-        attrs, spec = self.load.attrs, _profile(self.load)
+        attrs, spec = self.load.attrs, self.profile
         clock = self.clock
         said = {
             "program": program(),
@@ -162,7 +167,9 @@ class Series:
             "seed": attrs.get("seed", "not stated"),
             "source": attrs.get("source") or spec.get("source") or "not stated",
             "licence": attrs.get("licence") or spec.get("licence"),
+            "varied": "; ".join(map(str, attrs["varied"])) if attrs.get("varied") else None,
             "facility": attrs.get("facility"),
+            "mitigation": _mitigation(self.load),
             "power": f"{attrs.get('power', 'not stated')}; consumption positive",
             "reactive": f"{self.reactive}; lagging (inductive) positive",
             "samples": f"{self.steps}, each the mean over [t, t + {clock.dt_s:.12g} s); its time is the start, t",
@@ -222,7 +229,7 @@ def _as_connected(load: xr.Dataset) -> str:
         return "the load's own"
     factors = dict.fromkeys(np.atleast_1d(load["power_factor"].values).tolist())
     words = ", ".join(f"{abs(f):g} {'leading' if f < 0 else 'lagging'}" for f in factors)
-    return f"the load's own, power factor {words} at the meter"
+    return f"the load's own; its facility keeps a power factor of {words}"
 
 
 def tan_phi(power_factor: float) -> float:
@@ -259,6 +266,14 @@ def _profile(load: xr.Dataset) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _mitigation(load: xr.Dataset) -> str | None:
+    """Name the steps that a load went through, so that nobody takes it for the bare one."""
+    steps = load.attrs.get("steps")
+    if steps:
+        return ", ".join(map(str, steps))
+    return "yes, not named" if "p_before_mw" in load else None
 
 
 def _name(dim: str, value: Any) -> str:

@@ -194,7 +194,7 @@ def request_sheet(
         notes.append(f"Reactive power: {series.reactive}.")
     if str(load.attrs.get("power")) == "IT":
         notes.append("This is IT power, not power at the meter: conversion losses and cooling are not in it.")
-    notes += _against(contracted_mw, found.expected_mw, plan)
+    notes += _against(contracted_mw, found, facts.p_max_mw, plan)
     label = series.values_of("site")[0] if "site" in load["p_mw"].dims else "site"
     return RequestSheet(
         site=site if site is not None else str(label),
@@ -343,11 +343,18 @@ def _mean(array: xr.DataArray) -> float:
     return total / array.size
 
 
-def _against(contracted_mw: float | None, expected_mw: float, plan: tuple[tuple[int, float], ...]) -> list[str]:
+def _against(
+    contracted_mw: float | None, found: _Found, highest_mw: float, plan: tuple[tuple[int, float], ...]
+) -> list[str]:
     """Hold what is asked for against what the load draws."""
     if contracted_mw is None:
         return ["The contracted power is not stated."]
-    notes = []
+    notes, expected_mw = [], found.expected_mw
+    if highest_mw > contracted_mw * (1 + 1e-9) >= expected_mw:
+        notes.append(
+            f"The highest sample, {highest_mw:.4g} MW, is above the {contracted_mw:.4g} MW contracted, though no mean "
+            f"over {found.demand_s:g} s is."
+        )
     if expected_mw > contracted_mw * (1 + 1e-9):
         notes.append(f"The load draws {expected_mw:.4g} MW, more than the {contracted_mw:.4g} MW contracted.")
     elif expected_mw < _ALIKE * contracted_mw:

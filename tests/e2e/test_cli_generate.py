@@ -69,7 +69,19 @@ QUIET = ("--set", "noise_pu=0", "--set", "period_jitter_pu=0")
 
 
 def test_the_hours_of_a_year(capsys, monkeypatch, tmp_path):
-    words = ("generate", "h100-at-scale", *QUIET, "--form", "8760", "--start", "2028-01-01", "--tz", "America/Chicago")
+    words = (
+        "generate",
+        "h100-at-scale",
+        *QUIET,
+        "--form",
+        "8760",
+        "--dt",
+        8,
+        "--start",
+        "2028-01-01",
+        "--tz",
+        "America/Chicago",
+    )
     code, out, err = gridedge(capsys, monkeypatch, *words, "-o", tmp_path / "a.csv")
     assert (code, err) == (0, "")
     assert "8,784 samples of 3600 s, from 2028-01-01T00:00:00-06:00" in out

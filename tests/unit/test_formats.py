@@ -152,6 +152,32 @@ def test_netcdf_keeps_members_and_sites_as_dimensions(tmp_path):
         )
 
 
+def test_the_profile_in_a_file_makes_the_load_again(tmp_path):
+    job = {"profile": "h100-at-scale", "servers": 7}
+    load = gridedge.generate(job, duration_s=20, dt_s=0.1, seed=5)
+    gridedge.export(load, tmp_path / "a.parquet", start="2027-07-01T00:00Z")
+    about = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"gridedge"])
+    again = gridedge.generate(about["profile"], duration_s=20, dt_s=0.1, seed=int(about["seed"]))
+    assert np.array_equal(again["p_mw"].values, pd.read_parquet(tmp_path / "a.parquet")["p_mw"])
+    gridedge.export(load, tmp_path / "a.nc", start="2027-07-01T00:00Z")
+    with xr.open_dataset(tmp_path / "a.nc") as found:
+        assert json.loads(found.attrs["profile_json"]) == about["profile"]
+    assert "arXiv 2508.14318" in about["source"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "dss", "hdr"])
+def test_a_load_that_was_smoothed_says_so(tmp_path, suffix):
+    it = gridedge.generate("h100-at-scale", duration_s=20, dt_s=0.1, members=2)
+    battery = {"step": "battery", "p_rated_mw": 3, "e_rated_mwh": 1, "ramp_mw_per_min": 2}
+    smooth = gridedge.mitigate(gridedge.connect(it, {"power_factor": 0.95}), [battery])
+    name = "a.cfg" if suffix == "hdr" else f"a.{suffix}"
+    gridedge.export(smooth, tmp_path / name, start="2027-07-01T00:00Z")
+    text = (tmp_path / f"a.{suffix}").read_text(encoding="utf-8")
+    assert "mitigation: 0:battery" in text
+    assert "power factor of 0.95 lagging" in text
+    assert "period_jitter_pu = 0.01, drawn from" in text
+
+
 # All
 
 

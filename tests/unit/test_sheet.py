@@ -115,6 +115,7 @@ def test_extremes_are_those_of_all_members():
     ("contracted", "plan", "words"),
     [
         (50, None, "more than the 50 MW contracted"),
+        (90, None, "The highest sample, 100 MW, is above the 90 MW contracted"),
         (1000, None, "6.0% of the 1000 MW contracted"),
         (None, None, "not stated"),
         (62, PLAN, "has 100 MW, the contract 62 MW"),
