@@ -302,7 +302,6 @@ def _each_step(
     tiny = 1e-9
     before = active[0] if work_w.size else 0.0
     level = target_w[0] if before > tiny else idle_w
-    drawn = level
     on = before > tiny
     quiet_s = 0.0
     tail, tail_w, tail_s = 0.0, idle_w, 0.0  # share, level and time since the job stopped
@@ -311,7 +310,7 @@ def _each_step(
         share, work, target = active[k], work_w[k], target_w[k]
         if share < before:
             gone = before - share
-            tail_w = (tail * tail_w + gone * drawn) / (tail + gone)
+            tail_w = (tail * tail_w + gone * level) / (tail + gone)
             tail_s = tail * tail_s / (tail + gone)
             tail += gone
         elif share > before:

@@ -95,6 +95,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
         for shaping, said in zip(reshaping, found, strict=True):
             labels.append(f"{len(labels)}:{shaping.step}")
             figures[labels[-1]] = said
+            notes += _slower(shaping.step, said)
     levels = _levels(load, p, now)
     turn_mvar = np.zeros_like(now)
     for step in taken[len(reshaping) :]:
@@ -217,6 +218,16 @@ def _check_cap(taken: Sequence[AnyStep], around: Around) -> None:
                 value = f"{floor.step} {low_mw:.4g} MW > {cap.step} {top_mw:.4g} MW"
                 cure = f"Lower the floor, or raise cap_pu {cap.cap_pu:g}."
                 raise bad("the floor lies above the cap", value, cure)
+
+
+def _slower(step: str, said: Mapping[str, float]) -> list[str]:
+    """Say what a cap costs in work; the book of power says more, because slower work needs less energy."""
+    if "slowdown_pu" not in said:
+        return []
+    return [
+        f"{step}: an iteration takes {100 * said['slowdown_pu']:.3g} % longer, and {100 * said['delayed_pu']:.3g} % of "
+        "the work is put off. delayed_mw is the difference of the power, in which slower work needs less energy, too."
+    ]
 
 
 def _levels(load: xr.Dataset, p: xr.DataArray, now: Float) -> dict[str, Float]:

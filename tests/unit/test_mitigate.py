@@ -68,6 +68,7 @@ def test_a_cap_on_a_generated_load_moves_its_period_and_delays_work():
     assert ds.attrs["figures"]["0:power_cap"]["slowdown_pu"] == pytest.approx(longer / 4.0 - 1)
     np.testing.assert_array_equal(ds["p_before_mw"], load["p_mw"])
     books_close(ds)
+    assert any(f"takes {100 * (longer / 4.0 - 1):.3g} % longer" in note for note in ds.attrs["notes"])
     again = gridedge.generate(json.loads(ds.attrs["profile_json"]), duration_s=960.0, dt_s=0.05, seed=3)
     np.testing.assert_allclose(again["p_mw"], ds["p_mw"], rtol=1e-9)
 
@@ -219,3 +220,59 @@ def test_a_server_of_ones_own_has_its_own_floor():
     own = {"base": "8xB200", "rated_kw": 12.0}
     ds = gridedge.mitigate(job(server=own), [FLOOR])
     assert ds.attrs["figures"]["0:power_floor"]["floor_mw"] == pytest.approx(1.58 + 8 * 0.5)
+
+
+def test_steps_stand_from_the_chip_outwards():
+    capacitor = {"step": "psu_capacitor", "energy_j_per_accelerator": 65}
+    with pytest.raises(InputError, match=r"psu_capacitor at rack, then dummy_load at chip"):
+        gridedge.mitigate(job(), [capacitor, DUMMY])
+    with pytest.raises(InputError, match=r"0:psu_capacitor at rack, then dummy_load at chip"):
+        gridedge.mitigate(gridedge.mitigate(job(), [capacitor]), [DUMMY])
+    with pytest.raises(InputError, match="battery acts at the meter, and this is IT power"):
+        gridedge.mitigate(job(), [BATTERY])
+
+
+def test_a_store_in_the_rack_is_seen_behind_the_rack_and_kept_through_connect():
+    ds = gridedge.mitigate(job(dt_s=0.01), [DUMMY, {"step": "psu_capacitor", "energy_j_per_accelerator": 65}])
+    chip, rack, ups = (ds["p_at_mw"].sel(place=place).values for place in ("chip", "rack", "ups"))
+    assert np.abs(rack - chip).max() > 0.1
+    np.testing.assert_array_equal(rack, ups)
+    np.testing.assert_array_equal(ups, ds["p_mw"])
+    books_close(ds)
+    metered = gridedge.connect(ds, {}, bus=1)
+    books_close(metered)
+    np.testing.assert_array_equal(metered["soc_pu"][..., 0], ds["soc_pu"])
+
+
+def test_a_droop_follows_the_voltage_that_the_load_carries():
+    metered = gridedge.connect(series(np.full(200, 5.0), dt_s=0.1), {}, bus=1)
+    battery = {"step": "battery", "p_rated_mw": 2, "e_rated_mwh": 1, "holds_power_factor": False}
+    droop = {**battery, "law": {"law": "droop", "q_share_pu": 1.0}}
+    with pytest.raises(InputError, match="vm_pu"):
+        gridedge.mitigate(metered, [droop])
+    low = gridedge.mitigate(metered.assign(vm_pu=("time", np.full(200, 0.95))), [droop])
+    assert float(low["p_mw"][-1, 0]) < float(metered["p_mw"][-1, 0])
+    assert float(low["q_mvar"][-1, 0]) < float(metered["q_mvar"][-1, 0])
+    books_close(low)
+    wide = metered.assign(vm_pu=(("time", "bus"), np.ones((200, 2))))
+    with pytest.raises(InputError, match="a load has one voltage"):
+        gridedge.mitigate(wide, [droop])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"step": "power_cap", "cap_pu": 0}, r"cap_pu cannot be used \(got 0\)"),
+        (
+            {"step": "power_cap", "cap_pu": 0.2},
+            r"cap does not lie above communication and idle power \(got cap_pu 0.2\)",
+        ),
+        ({"step": "frequency_cap", "frequency_pu": 1.1}, r"frequency_pu cannot be used \(got 1.1\)"),
+        ({"step": "ramp_up", "ramp_s": -5}, r"ramp_s cannot be used \(got -5\)"),
+        ({**DUMMY, "floor_pu": True}, "floor_pu is a switch, not a value"),
+        ({"step": "psu_capacitor", "charge_efficiency": -0.9}, r"charge_efficiency cannot be used \(got -0.9\)"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(given, message):
+    with pytest.raises(InputError, match=message):
+        gridedge.mitigate(job(), [given])

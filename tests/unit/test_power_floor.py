@@ -147,8 +147,8 @@ def test_the_circuit_outlives_the_job_and_ramps_down():
     share = np.array([1.0] * 20 + [0.0] * 80)
     given = floor(80, ramp_down_w_per_s=200, ramp_down_hysteresis_ms=500)
     after = drawn_w(gridedge.mitigate(load(np.full(100, 900.0), active_pu=share), [given]))
-    np.testing.assert_allclose(after[20:25], 900)
-    np.testing.assert_allclose(after[25:], np.maximum(900 - 20.0 * np.arange(1, 76), IDLE))
+    np.testing.assert_allclose(after[20:25], 800)
+    np.testing.assert_allclose(after[25:], np.maximum(800 - 20.0 * np.arange(1, 76), IDLE))
 
 
 def test_only_servers_whose_job_runs_start_their_floor():
