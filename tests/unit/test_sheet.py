@@ -67,6 +67,20 @@ def test_blocks_do_not_change_a_figure(monkeypatch):
     assert lazy.duration_s == 50.0
 
 
+def test_what_lies_across_two_blocks_is_seen(monkeypatch):
+    """Blocks of 3604 s: a step on their border, and a quarter of an hour that lies half in each."""
+    from gridedge.formats import sheet as room
+
+    monkeypatch.setattr(room, "_BLOCK", 100)
+    border = 4 * 901
+    time = np.arange(3 * border)
+    step = gridedge.request_sheet(load_of(np.where(time < border, 50.0, 60.0), 1.0), contracted_mw=60)
+    assert (step.change_1s_mw, step.change_5s_mw) == (10.0, 10.0)
+    assert step.ramp_mw_per_min == pytest.approx(10.0, rel=1e-12)
+    bump = np.where(np.abs(time - border + 0.5) < 450, 60.0, 50.0)
+    assert gridedge.request_sheet(load_of(bump, 1.0), contracted_mw=60).expected_mw == pytest.approx(60.0, rel=1e-12)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_power_factor_is_that_of_the_highest_power(sign):
     load = load_of([10.0, 80.0, 20.0], 1.0, q_mvar=[10.0, sign * 60.0, 0.0])
