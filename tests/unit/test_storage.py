@@ -359,3 +359,12 @@ def test_a_battery_without_power_is_refused():
 def test_what_is_needed_refuses_the_impossible(changes, message):
     with pytest.raises(InputError, match=message):
         needed(**{"p_before_mw": np.ones(3), "p_after_mw": np.ones(3), "dt_s": 1.0, **changes})
+
+
+def test_a_droop_is_late_in_both_powers():
+    law = {"law": "droop", "deadband_pu": 0.0, "recovery_s": 0, "q_share_pu": 1.0, "s_rated_mva": 9.0}
+    b = battery_with(law, p_rated_mw=4.0, holds_power_factor=False, delay_s=2.0)
+    run = act(b, np.full(5, 10.0), vm_pu=np.array([1.0, 1.05, 0.95, 1.05, 1.0]))
+    np.testing.assert_allclose(run.p_mw - 10, [0, 0, 0, 4, -4], atol=1e-12)
+    room = np.sqrt(9.0**2 - 4.0**2)
+    np.testing.assert_allclose(run.q_mvar, [0, 0, 0, room, -room], atol=1e-12)
