@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridedge.errors import GridedgeError, InputError, RunError
+    from gridedge.formats.sheet import request_sheet
+    from gridedge.formats.write import export
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
     from gridedge.measure.rulebook import check
+    from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
     from gridedge.sites.facility import connect
     from gridedge.sites.mitigate import mitigate
@@ -24,12 +27,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "generate": "gridedge.profiles.generate",
+    "fit_training": "gridedge.profiles.fit",
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
     "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
+    "export": "gridedge.formats.write",
+    "request_sheet": "gridedge.formats.sheet",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
@@ -43,8 +49,11 @@ __all__ = [
     "check",
     "connect",
     "contingencies",
+    "export",
+    "fit_training",
     "generate",
     "mitigate",
+    "request_sheet",
     "run",
     "solve",
     "to_pandapower",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gridedge import cli_generate
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ def run(
     with _workers(workers) as executor:
         result = run_study(study, out=target, settings=settings or [], executor=executor, progress=_progress())
     _tell(result, time.perf_counter() - began)
+
+
+app.command()(cli_generate.generate)
+app.command()(cli_generate.sheet)
 
 
 @app.command()

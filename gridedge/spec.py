@@ -44,9 +44,22 @@ class Assumption:
         return asdict(self)
 
 
-def quantity(default: Any = ..., *, mark: Mark, source: str, **constraints: Any) -> Any:
-    """Declare a field whose default has an origin; constraints as for pydantic's Field."""
+def quantity(
+    default: Any = ...,
+    *,
+    mark: Mark,
+    source: str,
+    low: float | None = None,
+    high: float | None = None,
+    **constraints: Any,
+) -> Any:
+    """Declare a field whose default has an origin; constraints as for pydantic's Field.
+
+    ``low`` to ``high`` is the range in which an assumed value may lie: members of an ensemble draw from it.
+    """
     extra: dict[str, Any] = {"mark": mark, "source": source}
+    if low is not None and high is not None:
+        extra |= {"low": low, "high": high}
     return Field(default, json_schema_extra=extra, validate_default=True, **constraints)
 
 
@@ -84,19 +97,25 @@ class Spec(BaseModel):
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def unused(self) -> set[str]:
+        """Return the keys that have no effect as the others stand."""
+        return set()
+
     def assumptions(self, path: str = "") -> Iterator[Assumption]:
         """Yield every value of the spec with its origin.
 
         A default has the origin that its field declares; a value that a preset
         explains under ``origins`` has that one; any other was chosen in the file.
+        What has no effect is left out.
         """
         origins = getattr(self, "origins", {})
         mark: Any
+        unused = self.unused()
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
             here = f"{path}.{name}" if path else name
             declared = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-            if name in {"origins", "title", "question", "source", "licence"} or value is None:
+            if name in {"origins", "title", "question", "source", "licence"} or name in unused or value is None:
                 continue
             if isinstance(value, Spec):
                 inner = value.assumptions(here)
@@ -135,6 +154,18 @@ class Origin(Spec):
     """measured, quoted, assumed or chosen"""
     source: str
     """publication, section or file, with its date"""
+    low: float | None = None
+    """lower end of the range in which the value may lie; members of an ensemble draw from it"""
+    high: float | None = None
+    """upper end of the range"""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Origin:
+        if (self.low is None) != (self.high is None):
+            raise bad("a range has one end only", f"low {self.low}, high {self.high}", "Give low and high, or neither.")
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise bad("the range is empty", f"{self.low} to {self.high}", "low must not lie above high.")
+        return self
 
 
 def _inside(value: Any, path: str) -> Iterator[Assumption]:

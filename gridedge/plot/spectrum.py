@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,14 +12,31 @@ from numpy.typing import NDArray
 
 from gridedge.errors import bad
 from gridedge.measure.spectrum import amplitude_spectrum
-from gridedge.plot.style import PALETTE, blank, draw
+from gridedge.plot.style import LIMIT, PALETTE, blank, draw, text
 
 _DECADES = 4.5  # what lies further below the highest peak is rounding, and would squeeze the rest
 
 _PER_DECADE = 100  # above, the noise between the peaks would fill the plot and hide what lies behind
 
 
-def spectrum_figure(waveforms: Mapping[str, xr.Dataset]) -> go.Figure:
+@dataclass(frozen=True)
+class Band:
+    """A band of frequencies in which a rule limits the swing.
+
+    Parameters
+    ----------
+    name : str
+        Short name of the rule.
+    low_hz, high_hz : float
+        The band. [Hz]
+    """
+
+    name: str
+    low_hz: float
+    high_hz: float
+
+
+def spectrum_figure(waveforms: Mapping[str, xr.Dataset], bands: Sequence[Band] = ()) -> go.Figure:
     """Draw the amplitude spectrum of the power at the meter, of every strategy.
 
     Where more than 100 lines of the spectrum share a decade, each hundredth of the decade shows its highest one.
@@ -27,6 +45,8 @@ def spectrum_figure(waveforms: Mapping[str, xr.Dataset]) -> go.Figure:
     ----------
     waveforms : mapping of str to xarray.Dataset
         By strategy label: ``p_before_mw(time)`` and ``p_mw(time)`` [MW], coordinate ``time`` [s], evenly spaced.
+    bands : sequence of Band
+        Bands of the rules, each drawn as a bar under the curves.
 
     Raises
     ------
@@ -43,9 +63,25 @@ def spectrum_figure(waveforms: Mapping[str, xr.Dataset]) -> go.Figure:
     if peak_mw > 0:
         top = np.log10(peak_mw) + 0.3
         figure.update_yaxes(range=[top - _DECADES, top])
+    for k, band in enumerate(bands):
+        _draw_band(figure, band, k)
     figure.update_yaxes(type="log", title_text="amplitude [MW]", exponentformat="power", dtick=1)
     figure.update_xaxes(type="log", title_text="frequency [Hz]", exponentformat="none", dtick=1)
     return figure
+
+
+def _draw_band(figure: go.Figure, band: Band, number: int) -> None:
+    """Draw a band as a bar at the top of the panel, one under the other; its name stands within it."""
+    top = 1.0 - 0.055 * number
+    ends = np.log10([band.low_hz, band.high_hz])
+    figure.add_shape(
+        type="rect", xref="x", yref="y domain", x0=band.low_hz, x1=band.high_hz, y0=top - 0.045, y1=top,
+        fillcolor=LIMIT, opacity=0.12, line={"width": 0}, layer="below",
+    )  # fmt: skip
+    figure.add_annotation(
+        text=text(f"{band.name}: {band.low_hz:g} to {band.high_hz:g} Hz"), xref="x", yref="y domain", x=ends.mean(),
+        y=top - 0.0225, showarrow=False, font={"size": 10, "color": LIMIT},
+    )  # fmt: skip
 
 
 def _add(figure: go.Figure, data: xr.Dataset, variable: str, name: str, colour: str, width: float) -> float:

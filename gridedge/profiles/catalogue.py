@@ -9,13 +9,16 @@ from typing import Any
 
 from gridedge import sources, yamlfile
 from gridedge.errors import bad, nearest
+from gridedge.profiles.cluster import ClusterProfile
+from gridedge.profiles.job import TrainingProfile
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.profiles.shape import ShapeProfile
-from gridedge.profiles.training import TrainingProfile
 from gridedge.spec import build
 
-_KINDS: dict[str, type[TrainingProfile] | type[MeasuredProfile] | type[ShapeProfile]] = {
+AnyKind = TrainingProfile | ClusterProfile | MeasuredProfile | ShapeProfile
+_KINDS: dict[str, type[AnyKind]] = {
     "training": TrainingProfile,
+    "cluster": ClusterProfile,
     "measured": MeasuredProfile,
     "shape": ShapeProfile,
 }
@@ -30,7 +33,7 @@ class Entry:
     title: str
 
 
-def read_profile(path: Path) -> TrainingProfile | MeasuredProfile | ShapeProfile:
+def read_profile(path: Path) -> AnyKind:
     """Read a profile of any kind from its file."""
     document = yamlfile.read(path)
     kind = str(document.data.get("kind"))

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import Field
 
 from gridedge import schema, sources, yamlfile
-from gridedge.errors import InputError, Problem, bad, nearest
+from gridedge.errors import bad, nearest
+from gridedge.profiles.catalog import server
+from gridedge.profiles.cluster import Cluster, ClusterProfile
+from gridedge.profiles.ensemble import draw_member, varied
+from gridedge.profiles.job import TrainingProfile, check_step
+from gridedge.profiles.lazy import lazy_dataset
 from gridedge.profiles.measured import MeasuredProfile, measured_power_mw
-from gridedge.profiles.training import TrainingProfile, training_power_mw
+from gridedge.profiles.preset import merge_preset
+from gridedge.profiles.training import Job
 from gridedge.spec import build
 from gridedge.timebase import coarsen, step_count
 
-Profile = Annotated[TrainingProfile | MeasuredProfile, Field(discriminator="kind")]
-_KINDS: dict[str, type[TrainingProfile] | type[MeasuredProfile]] = {
+Profile = Annotated[TrainingProfile | ClusterProfile | MeasuredProfile, Field(discriminator="kind")]
+AnyProfile = TrainingProfile | ClusterProfile | MeasuredProfile
+_KINDS: dict[str, type[AnyProfile]] = {
     "training": TrainingProfile,
+    "cluster": ClusterProfile,
     "measured": MeasuredProfile,
 }
-_MOST_SAMPLES = 200_000_000  # 1.6 GB in double precision
+_HELD = 20_000_000  # samples held in memory, 160 MB in double precision; longer series are made where they are read
+_Made = Job | Cluster
 
 
 def generate(
-    profile: str | Path | Mapping[str, Any] | TrainingProfile | MeasuredProfile,
+    profile: str | Path | Mapping[str, Any] | AnyProfile,
     *,
     duration_s: float,
     dt_s: float,
@@ -42,18 +54,22 @@ def generate(
     duration_s : float
         Length of the series. [s]
     dt_s : float
-        Step length; a measured trace is never made finer than it is. [s]
+        Step length; an iteration holds two at least, and a measured trace is never made finer than it is. [s]
     seed : int
         Seed of the random numbers; the same seed gives the same bits.
     members : int, optional
-        Make this many realisations that differ in their random numbers.
+        Make this many realisations.  Member 0 has the profile's own figures; the others draw those that are assumed
+        from their ranges as well, evenly and one independent of another.
 
     Returns
     -------
     Dataset
         ``p_mw(time)``, or ``p_mw(member, time)``: IT power [MW], consumption positive, each sample the
-        mean over its step.  ``attrs["nameplate_mw"]`` is the servers' nameplate, ``attrs["notes"]`` what
-        was found in a trace.
+        mean over its step.  ``active_pu`` of the same shape, only where it is not 1 throughout: the share of the
+        servers whose job runs.  Above 2e7 samples both are made where they are read, block by block, with the
+        same bits.  In the attributes: ``nameplate_mw``, ``servers`` and ``accelerators`` (their numbers), ``server``
+        (its type), ``profile_json`` (builds the profile again), ``varied`` (what the members draw), ``notes`` (what was
+        found in a trace, failures of the jobs).
 
     Raises
     ------
@@ -66,21 +82,79 @@ def generate(
     if not whole or seed < 0 or (members is not None and members < 1):
         cure = "Give seed >= 0 and members >= 1, both integers."
         raise bad("seed and members must be whole numbers", f"seed {seed}, members {members}", cure)
-    if steps * (members or 1) > _MOST_SAMPLES:
-        cure = f"At most {_MOST_SAMPLES:g} samples fit; use a coarser dt_s or a shorter duration_s."
-        raise bad("the series is too long to hold", f"{steps * (members or 1)} samples", cure)
     attrs: dict[str, Any] = {"profile": spec.title or spec.kind, "spec_sha256": spec.hash(), "seed": seed}
     if isinstance(spec, MeasuredProfile):
         if members is not None:
             raise bad("a measured trace has one realisation", f"members={members}", "Leave members out.")
         p_mw, notes, nameplate_mw = _measured(spec, steps, dt_s)
-        return schema.power_dataset(
-            p_mw, dt_s, power="IT", attrs={**attrs, "nameplate_mw": nameplate_mw, "notes": list(notes)}
-        )
-    count = 1 if members is None else members
-    p = np.stack([training_power_mw(spec, dt_s, 0, steps, seed=seed, member=m) for m in range(count)])
-    attrs |= {"nameplate_mw": spec.nameplate_mw, "notes": []}
-    return schema.power_dataset(p[0] if members is None else p, dt_s, power="IT", attrs=attrs)
+        attrs |= {"nameplate_mw": nameplate_mw, "servers": spec.nodes, "notes": list(notes)}
+        return schema.power_dataset(p_mw, dt_s, power="IT", attrs=attrs)
+    for job in spec.placed() if isinstance(spec, ClusterProfile) else (spec,):
+        check_step(job, dt_s)
+    made = [_make(draw_member(spec, m, seed=seed), steps * dt_s, seed, m) for m in range(members or 1)]
+    attrs |= {
+        "nameplate_mw": spec.nameplate_mw,
+        "server": server(spec.server).name,
+        "servers": spec.servers,
+        "accelerators": spec.accelerators,
+        "profile_json": json.dumps(spec.model_dump(mode="json", exclude_unset=True)),
+        "varied": [str(item) for item in varied(spec)] if members is not None and members > 1 else [],
+        "notes": _notes(made, steps * dt_s),
+    }
+    reads = {"p_mw": [partial(_power_mw, one, dt_s) for one in made]}
+    if any(_pauses(one, steps * dt_s) for one in made):
+        reads["active_pu"] = [partial(one.active_pu, dt_s) for one in made]
+    if steps * len(made) > _HELD:
+        return lazy_dataset(reads, steps, dt_s, members=members is not None, attrs=attrs)
+    held = {name: np.stack([read(0, steps) for read in every]) for name, every in reads.items()}
+    if members is None:
+        held = {name: values[0] for name, values in held.items()}
+    ds = schema.power_dataset(held["p_mw"], dt_s, power="IT", attrs=attrs)
+    if "active_pu" in held:
+        ds["active_pu"] = (ds["p_mw"].dims, held["active_pu"], {"cell_methods": "time: mean"})
+    return schema.describe(ds)
+
+
+def _make(spec: TrainingProfile | ClusterProfile, end_s: float, seed: int, member: int) -> _Made:
+    if isinstance(spec, ClusterProfile):
+        return Cluster(spec, end_s, seed=seed, member=member)
+    return Job(spec, end_s, seed=seed, member=member)
+
+
+def _power_mw(made: _Made, dt_s: float, start: int, stop: int) -> NDArray[np.float64]:
+    return made.power_pu(dt_s, start, stop) * made.profile.nameplate_mw
+
+
+def _jobs(made: _Made) -> tuple[Job, ...]:
+    return made.jobs if isinstance(made, Cluster) else (made,)
+
+
+def _pauses(made: _Made, end_s: float) -> bool:
+    """Say whether servers are without a running job at any time."""
+    whole = isinstance(made, Job) or made.all_work
+    return not whole or any(job.profile.begin_s is not None or job.runs[0].idle_s < end_s for job in _jobs(made))
+
+
+def _notes(made: list[_Made], end_s: float) -> list[str]:
+    """Return what failed within the series, and the work that is done again."""
+    counts, hangs, replay_s = [], [], []
+    for one in made:
+        failed = [r for job in _jobs(one) for r in job.runs if r.end in {"crash", "hang"} and 0 <= r.stop_s < end_s]
+        counts.append(len(failed))
+        hangs.append(sum(r.end == "hang" for r in failed))
+        replay_s.append(sum(r.replay_s for r in failed))
+    if not any(counts):
+        return []
+    if len(made) == 1:
+        some = "failure stops" if counts[0] == 1 else "failures stop"
+        return [
+            f"{counts[0]} {some} a job within the series, {hangs[0]} of them as a hang; {replay_s[0]:.0f} s of "
+            "training since the last checkpoints are done again and draw power as work."
+        ]
+    return [
+        f"{min(counts)} to {max(counts)} failures stop a job within a member, on average {np.mean(counts):.3g}, "
+        f"{np.mean(hangs):.3g} of them as a hang; on average {np.mean(replay_s):.0f} s of training are done again."
+    ]
 
 
 def _measured(spec: MeasuredProfile, steps: int, dt_s: float) -> tuple[np.ndarray, tuple[str, ...], float]:
@@ -97,12 +171,12 @@ def _measured(spec: MeasuredProfile, steps: int, dt_s: float) -> tuple[np.ndarra
     return coarsen(p_mw[: steps * factor], factor, "mean"), notes, spec.nodes * spec.node_rated_kw / 1e3
 
 
-def load_profile(profile: Any) -> TrainingProfile | MeasuredProfile:
+def load_profile(profile: Any) -> AnyProfile:
     """Turn a name, a path, a dict or a spec into a profile spec.
 
-    A dict may name a shipped profile and change some of it: ``{"profile": "h100-training", "period_s": 12}``.
+    A dict may name a shipped profile and change some of it: ``{"profile": "h100-at-scale", "period_s": 12}``.
     """
-    if isinstance(profile, TrainingProfile | MeasuredProfile):
+    if isinstance(profile, AnyProfile):
         return profile
     if isinstance(profile, str | Path):
         document = yamlfile.read(sources.resolve("profiles", profile))
@@ -118,40 +192,3 @@ def load_profile(profile: Any) -> TrainingProfile | MeasuredProfile:
     if kind not in _KINDS:
         raise bad("the profile's kind is unknown", kind, nearest(kind, _KINDS), document.where(("kind",)))
     return build(_KINDS[kind], document)
-
-
-def merge_preset(document: yamlfile.Document, at: yamlfile.Loc) -> yamlfile.Document:
-    """Put a shipped profile under what a document says at a path, where it names one."""
-    parent: Any = document.data
-    for key in at[:-1]:
-        parent = parent.get(key) if isinstance(parent, Mapping) else None
-    own = document.data if not at else (parent or {}).get(at[-1])
-    if isinstance(own, str):
-        own = {"profile": own}
-    if not isinstance(own, Mapping) or "profile" not in own:
-        return document
-    name = own["profile"]
-    if not isinstance(name, str):
-        raise bad(
-            "profile must be a name or a path",
-            name,
-            "Write `profile: h100-training`.",
-            document.where((*at, "profile")),
-        )
-    try:
-        preset = yamlfile.read(sources.resolve("profiles", name))
-    except InputError as error:
-        where = document.where((*at, "profile"))
-        raise InputError([Problem(p.thing, p.value, p.cure, p.where or where) for p in error.problems]) from error
-    changed = {k: v for k, v in own.items() if k != "profile"}
-    merged = {**preset.data, **changed}
-    if "origins" in merged:  # what is overridden no longer comes from where the preset had it
-        merged["origins"] = {k: v for k, v in merged["origins"].items() if k not in changed}
-    if at:
-        parent[at[-1]] = merged
-    else:
-        document.data = merged
-    for loc, place in preset.lines.items():
-        document.lines.setdefault((*at, *loc), place)
-    document.problems += preset.problems
-    return document

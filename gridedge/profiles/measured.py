@@ -42,6 +42,8 @@ class MeasuredProfile(Spec):
     """nameplate of what one power column measures [kW]"""
     nodes: int | None = Field(default=None, ge=1)
     """number of nodes to scale the trace to; none: as measured"""
+    step_s: float | None = Field(default=None, gt=0)
+    """distance of the readings, only for a log without a clock (dcgmi dmon) [s]"""
     start_s: float | None = None
     """first second to use, on the trace's clock"""
     stop_s: float | None = None
@@ -87,6 +89,8 @@ class Trace:
         The file.
     nodes_in_file : int
         Power columns of the file; more than ``node_names`` where duplicates were dropped.
+    of : {"node", "accelerator"}
+        What a column measures.
     """
 
     time_s: NDArray[np.float64]
@@ -96,6 +100,7 @@ class Trace:
     report: tuple[str, ...]
     source: str
     nodes_in_file: int
+    of: Literal["node", "accelerator"] = "node"
 
     def p_mw(self, nodes: int | None = None) -> NDArray[np.float64]:
         """Return the power of ``nodes`` nodes.
@@ -203,7 +208,7 @@ def read_trace(profile: MeasuredProfile, *, base: Path | None = None) -> Trace:
         )
         raise bad("no measured trace is named", "", cure)
     path = locate(profile.trace, base)
-    sheet = read_sheet(path)
+    sheet = read_sheet(path, step_s=profile.step_s)
     reading = _Reading(
         profile, path.name, sheet.names, sheet.time_s, sheet.p_kw, sheet.line, list(sheet.problems), list(sheet.notes)
     )
@@ -232,7 +237,7 @@ def read_trace(profile: MeasuredProfile, *, base: Path | None = None) -> Trace:
         *repeated,
     )
     names = tuple(sheet.names[k] for k in used)
-    return Trace(reading.time_s, reading.p_kw[:, used], names, dt_s, report, str(path), len(sheet.names))
+    return Trace(reading.time_s, reading.p_kw[:, used], names, dt_s, report, str(path), len(sheet.names), sheet.of)
 
 
 @dataclass

@@ -8,12 +8,13 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import Problem, bad
+from gridedge.profiles.gpulog import even, is_accelerator_log, read_accelerator_log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,8 @@ class Sheet:
         What is wrong with the file as such.
     notes : tuple of str
         What a reader of the result must know.
+    of : {"node", "accelerator"}
+        What a power column measures.
     """
 
     time_s: NDArray[np.float64]
@@ -54,6 +57,7 @@ class Sheet:
     sha256: str
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    of: Literal["node", "accelerator"] = "node"
 
 
 def locate(trace: str, base: Path | None) -> Path:
@@ -83,14 +87,17 @@ def locate(trace: str, base: Path | None) -> Path:
     return found[0]
 
 
-def read_sheet(path: Path) -> Sheet:
+def read_sheet(path: Path, *, step_s: float | None = None) -> Sheet:
     """Read a trace file into numbers.
 
     Parameters
     ----------
     path : Path
         A CSV with one header line: a clock (``time_s`` in seconds, or ``time`` / ``timestamp``
-        in ISO 8601) and power columns (``*_w``, ``*_kw``, ``*_mw``, or ``node_0``, ... in W).
+        in ISO 8601) and power columns (``*_w``, ``*_kw``, ``*_mw``, or ``node_0``, ... in W); or a log
+        of accelerators as nvidia-smi and DCGM write it.
+    step_s : float, optional
+        Distance of the readings in a log without a clock. [s]
 
     Raises
     ------
@@ -103,6 +110,11 @@ def read_sheet(path: Path) -> Sheet:
         text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise bad("cannot read the trace", str(path), f"Save it as a CSV text file in UTF-8 ({error}).") from error
+    if is_accelerator_log(text):
+        readings = read_accelerator_log(text, path.name, step_s)
+        time_s, p_kw, line, notes, found = even(readings, path.name)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return Sheet(time_s, p_kw, readings.unit, line, sha256, tuple(found), (*readings.notes, *notes), "accelerator")
     header, frame = _table(text, path.name)
     where = f"{path.name}:1"
     clock = _clock_column(header, where)

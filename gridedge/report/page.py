@@ -71,6 +71,8 @@ def page(result: StudyResult) -> str:
         verdicts=tables.verdict_rows(result),
         requirements=tables.requirement_rows(result),
         summary=tables.summary_rows(result),
+        compared=tables.comparison_rows(result),
+        compared_heads=tables.comparison_heads(result),
         assumptions=tables.assumption_rows(result),
         marks=tables.marks(result),
         manifest=tables.manifest_groups(result.manifest),

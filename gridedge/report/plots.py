@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import xarray as xr
 
+    from gridedge.planning.compare import Comparison
+
 _WINDOWS = {"window_peak": "at the peak of the network", "window_lightest": "at its lightest hour"}
 
 
@@ -52,7 +54,7 @@ def plots(result: StudyResult) -> list[Plot]:
     A figure that cannot be drawn is there with its reason; only the state of charge is left out where nothing
     stores energy.
     """
-    from gridedge.plot import spectrum, waveform
+    from gridedge.plot import change, spectrum, waveform
 
     waveforms = parts(result, "waveform")
     made = [
@@ -66,10 +68,16 @@ def plots(result: StudyResult) -> list[Plot]:
             "all stretches of this length.",
         ),
         _plot(
-            "plot-spectrum", "Spectrum", lambda: spectrum.spectrum_figure(waveforms),
+            "plot-spectrum", "Spectrum", lambda: spectrum.spectrum_figure(waveforms, result.bands),
             "A sine of 1 MW reads 1 MW (Hann window, mean taken off); of crowded lines the highest is drawn. Swings "
             "between 0.1 and 2 Hz are those that can meet electromechanical modes of a large grid; lamps flicker most "
-            "near 9 Hz.",
+            "near 9 Hz. Bars mark the bands that rules speak of.",
+        ),
+        _plot(
+            "plot-change", "Largest change", lambda: change.change_figure(waveforms, result.marks),
+            "Each curve gives the largest max - min of the power in any window of that length. A curve under a mark "
+            "keeps that rule; a rule that filters the power first (open mark) is judged on the filtered power, so a "
+            "curve above its mark may still keep it.",
         ),
     ]  # fmt: skip
     if any("soc_pu" in data for data in waveforms.values()):
@@ -79,7 +87,19 @@ def plots(result: StudyResult) -> list[Plot]:
                 "A curve that ends below its start lives on stored energy: the run is then too short to judge by.",
             )
         )  # fmt: skip
+    if result.comparison is not None:
+        made.append(_pareto(result.comparison))
     return made + _grid_plots(result)
+
+
+def _pareto(comparison: Comparison) -> Plot:
+    from gridedge.plot import pareto
+
+    return _plot(
+        "plot-pareto", "Strategies", lambda: pareto.pareto_figure(comparison.table, comparison.currency),
+        "A filled mark meets the target, an open one does not; a larger mark delays more work. No other choice wastes "
+        "less, delays less and costs less than one on the dotted line.",
+    )  # fmt: skip
 
 
 def parts(result: StudyResult, name: str) -> dict[str, xr.Dataset]:

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from gridedge.measure.finding import Finding
+    from gridedge.planning.compare import Comparison
+    from gridedge.planning.sizing import BatterySize
+    from gridedge.plot.change import Mark
     from gridedge.plot.network import NetworkPicture
+    from gridedge.plot.spectrum import Band
     from gridedge.spec import Assumption
 
 
@@ -72,3 +76,19 @@ class StudyResult(Protocol):
     @property
     def zoom_s(self) -> float | None:
         """Length of one iteration of the load, if it has one [s]."""
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """What the strategies waste, delay and cost; None where the study did not ask."""
+
+    @property
+    def battery(self) -> BatterySize | None:
+        """The smallest battery that meets the comparison's target alone."""
+
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """Limits of the rules on changes of the power."""
+
+    @property
+    def bands(self) -> Sequence[Band]:
+        """Bands of frequencies that the rules speak of."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from gridedge.measure.finding import Finding, Verdict
+from gridedge.measure.finding import Finding, Verdict, overall
 from gridedge.report.result import StudyResult
 from gridedge.report.words import CANNOT_TELL, heading, moment, number, quantity
 from gridedge.spec import Assumption, Mark
@@ -52,18 +53,6 @@ class SummaryRow:
     heading: str
     unit: str
     values: list[str]
-
-
-def overall(findings: Iterable[Finding]) -> Verdict:
-    """Return the verdict that a list of findings comes to.
-
-    One failure fails; else one that cannot be told leaves it open; else one pass passes.  Nothing checked: cannot tell.
-    """
-    verdicts = [finding.verdict for finding in findings]
-    for verdict in ("fail", "cannot tell", "pass", "not applicable"):
-        if verdict in verdicts:
-            return verdict
-    return "cannot tell"
 
 
 def strategies(result: StudyResult) -> list[str]:
@@ -118,6 +107,53 @@ def summary_rows(result: StudyResult) -> list[SummaryRow]:
         by_label = dict(zip(map(str, table.index), table[column].tolist(), strict=True))
         rows.append(SummaryRow(title, unit, [_value(by_label.get(label), unit) for label in labels]))
     return rows
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One variant of the comparison: its name, its verdict, whether it is on the front, and its figures as text."""
+
+    label: str
+    verdict: Verdict
+    missed: str
+    pareto: bool
+    cheapest: bool
+    values: list[str]
+
+
+_COMPARED = (
+    "wasted_percent", "wasted_mwh_per_year", "co2_t_per_year", "delayed_percent", "bought_mw", "bought_mwh", "capital",
+    "life_years", "cost_per_year",
+)  # fmt: skip
+_SHOWN = 40  # rows of the table; the front, then the cheapest of the others
+
+
+def comparison_heads(result: StudyResult) -> list[tuple[str, str]]:
+    """Return heading and unit of each figure of the comparison."""
+    currency = result.comparison.currency if result.comparison is not None else ""
+    units = {"capital": currency, "cost_per_year": f"{currency}/a", "wasted_mwh_per_year": "MWh/a",
+             "co2_t_per_year": "t/a", "life_years": "a"}  # fmt: skip
+    return [(heading(name)[0], units.get(name, heading(name)[1])) for name in _COMPARED]
+
+
+def comparison_rows(result: StudyResult) -> list[ComparisonRow]:
+    """Return the variants worth reading: the front first, then the others by their cost, at most 40."""
+    if result.comparison is None:
+        return []
+    table = result.comparison.table.sort_values(["pareto", "cost_per_year"], ascending=[False, True]).head(_SHOWN)
+    cheapest = result.comparison.cheapest
+    units = [unit for _, unit in comparison_heads(result)]
+    return [
+        ComparisonRow(
+            str(label), row["verdict"], row["missed"], bool(row["pareto"]), label == cheapest,
+            [_figure(row[name], unit) for name, unit in zip(_COMPARED, units, strict=True)],
+        )
+        for label, row in table.iterrows()
+    ]  # fmt: skip
+
+
+def _figure(value: float, unit: str) -> str:
+    return "\u2013" if math.isnan(value) else number(value, unit)
 
 
 def assumption_rows(result: StudyResult) -> list[Assumption]:

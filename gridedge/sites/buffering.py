@@ -142,13 +142,19 @@ def buffer(
         p = np.ascontiguousarray(p_mw[row], dtype=float)
         asked = np.empty(0) if asked_mw is None else np.ascontiguousarray(asked_mw[row], dtype=float)
         first = float(p[0]) + standby_mw if target.mean_mw is None and samples else mean
+        # What the converter is doing as the series begins: holding the level it starts from.
+        rated = stores[-1].rated_mw
+        doing = min(max(first - float(p[0]) - standby_mw, -rated), rated) if samples and asked_mw is None else 0.0
+        waiting = np.zeros(line)
+        waiting[line - int(numbers[-_WIDTH + 6]) :] = doing
         state = np.array([first, *(v for s in stores for v in (s.rest_mwh, 0.0))])
+        state[-1] = doing
         if long:
-            work = (p, asked, np.array(law), numbers, state, np.zeros(line), np.zeros(len(stores), np.int64))
+            work = (p, asked, np.array(law), numbers, state, waiting, np.zeros(len(stores), np.int64))
             _compiled()(*work, after[row], kept[row], lost[row], content[row], totals[row])
             continue
         lists: list[Any] = [p.tolist(), asked.tolist(), list(law), numbers.tolist(), state.tolist()]
-        lists += [[0.0] * line, [0] * len(stores)]
+        lists += [waiting.tolist(), [0] * len(stores)]
         results = [[0.0] * n for n in (samples, samples, samples, len(stores) * samples, totals.shape[1])]
         _through(*lists, *results)
         after[row], kept[row], lost[row], content[row], totals[row] = results

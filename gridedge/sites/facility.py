@@ -16,6 +16,8 @@ from gridedge.errors import bad
 from gridedge.spec import Spec, quantity, take
 
 Float = NDArray[np.float64]
+BOOKS = ("wasted_mw", "lost_mw", "delayed_mw", "stored_mw")
+"""What mitigation books beside the power before and after it."""
 _PUE = "no measured fit of PUE against load is published; with the conversion losses this gives 1.20 at nameplate"
 
 
@@ -151,7 +153,7 @@ def connect(
     Parameters
     ----------
     load : Dataset
-        ``p_mw(time)``: IT power, with ``attrs["nameplate_mw"]``.
+        ``p_mw(time)`` or ``p_mw(member, time)``: IT power, with ``attrs["nameplate_mw"]``.
     facility : Facility or dict
         Conversion, cooling, power factor, own transformer.
     bus : int or str, optional
@@ -162,34 +164,70 @@ def connect(
     Returns
     -------
     Dataset
-        ``p_mw(time, site)`` and ``q_mvar(time, site)`` at the meter, consumption and lagging positive,
-        ``p_it_mw(time)``, and the coordinates ``bus(site)`` and ``power_factor(site)``.
+        ``p_mw(time, site)`` and ``q_mvar(time, site)`` at the meter, or ``(member, time, site)``, consumption and
+        lagging positive, ``p_it_mw(time)``, and the coordinates ``bus(site)`` and ``power_factor(site)``.
+        A load that was mitigated keeps its notes, figures and states of charge, and its books: ``wasted_mw``,
+        ``lost_mw``, ``delayed_mw`` and ``stored_mw`` as they are behind the UPS, ``p_before_mw`` at the meter
+        without mitigation, ``p_it_before_mw``, and ``overhead_mw``: the conversion losses and cooling of what
+        mitigation changed.  They close:
+        before - delayed + wasted + lost + stored + overhead = after.
 
     Raises
     ------
     InputError
-        If the load is connected already, has members, or a value cannot be used.
+        If the load is connected already, or a value cannot be used.
     """
     schema.require(load, ["p_mw"], thing="the load")
-    if load["p_mw"].dims != ("time",):
-        cure = "Give IT power p_mw(time); choose one member with load.isel(member=0)."
-        raise bad("connect takes the IT power of one job", f"p_mw{load['p_mw'].dims}", cure)
+    dims = load["p_mw"].dims
+    if dims not in (("time",), ("member", "time")):
+        cure = "Give IT power p_mw(time) or p_mw(member, time), as gridedge.generate makes it."
+        raise bad("connect takes the IT power of one site", f"p_mw{dims}", cure)
     if "nameplate_mw" not in load.attrs:
         raise bad("the load does not say its nameplate", "", 'Set load.attrs["nameplate_mw"].')
     spec = take(Facility, facility)
     p_it = load["p_mw"].values.astype(float)
     if (p_it < 0).any():
-        k = int(np.argmax(p_it < 0))
-        raise bad("IT power is negative", f"{p_it[k]:g} MW at step {k}", "Consumption is positive; check the sign.")
-    p = metered_power(p_it, schema.clock(load), spec, nameplate_mw=float(load.attrs["nameplate_mw"]))
-    if spec.transformer is not None:
-        p = high_side(p, spec.transformer, power_factor=spec.power_factor)
+        k = np.unravel_index(int(np.argmax(p_it < 0)), p_it.shape)
+        cure = "Consumption is positive; check the sign."
+        raise bad("IT power is negative", f"{p_it[k]:g} MW at step {k[-1]}", cure)
+    p = _at_meter(p_it, load, spec)
     q = p * tan_phi(spec.power_factor)
+    wide = (*dims, "site")
     out = xr.Dataset(
-        {"p_mw": (("time", "site"), p[:, None]), "q_mvar": (("time", "site"), q[:, None]), "p_it_mw": ("time", p_it)},
+        {"p_mw": (wide, p[..., None]), "q_mvar": (wide, q[..., None]), "p_it_mw": (dims, p_it)},
         coords={"time": load["time"].values, "site": [site], "power_factor": ("site", [spec.power_factor])},
         attrs={**load.attrs, "power": "at the meter"},
     )
+    if "member" in load.coords:
+        out = out.assign_coords(member=load["member"].values)
+    if "p_before_mw" in load:
+        out = _carry_books(out, load, spec)
+    for name in ("active_pu", "vm_pu"):
+        if name in load:
+            out[name] = load[name].copy()
     if bus is not None:
         out = out.assign_coords(bus=("site", np.asarray([bus], dtype=object if isinstance(bus, str) else int)))
     return schema.describe(out)
+
+
+def _at_meter(p_it_mw: Float, load: xr.Dataset, spec: Facility) -> Float:
+    p = metered_power(p_it_mw, schema.clock(load), spec, nameplate_mw=float(load.attrs["nameplate_mw"]))
+    return p if spec.transformer is None else high_side(p, spec.transformer, power_factor=spec.power_factor)
+
+
+def _carry_books(out: xr.Dataset, load: xr.Dataset, spec: Facility) -> xr.Dataset:
+    """Carry the books of steps behind the UPS to the meter, where the facility adds its losses to what they changed."""
+    dims = out["p_mw"].dims
+    before_it = load["p_before_mw"].transpose(*dims[:-1]).values.astype(float)
+    before = _at_meter(before_it, load, spec)
+    changed_it = load["p_mw"].transpose(*dims[:-1]).values - before_it
+    out["p_before_mw"] = (dims, before[..., None])
+    out["p_it_before_mw"] = (dims[:-1], before_it)
+    out["overhead_mw"] = (dims, (out["p_mw"].values[..., 0] - before - changed_it)[..., None])
+    for name in BOOKS:
+        out[name] = (dims, load[name].transpose(*dims[:-1]).values[..., None])
+    for name, label in (("soc_pu", "storage"), ("p_at_mw", "place")):
+        if name in load:
+            inner = load[name].transpose(label, *dims[:-1]).values[..., None]
+            out = out.assign({name: ((label, *dims), inner)}).assign_coords({label: load[label].values})
+    return out

@@ -39,10 +39,12 @@ class RampLimit(_Returning):
         60.0, mark="assumed", source="several iterations long, so that their mean is followed", ge=0
     )
     """Time constant of the low-pass before the limit; 0 or null leaves a pure ramp limit. [s]"""
+    start_mw: float | None = None
+    """Level before the series begins; its first sample unless given. [MW]"""
 
     def target(self) -> Target:
         """Return what it wants."""
-        return Target(None, self.smooth_s, self.ramp_mw_per_min / 60.0, self.recovery_s)
+        return Target(self.start_mw, self.smooth_s, self.ramp_mw_per_min / 60.0, self.recovery_s)
 
 
 class LowPass(_Returning):
@@ -51,10 +53,12 @@ class LowPass(_Returning):
     law: Literal["low_pass"] = "low_pass"
     tau_s: float = Field(gt=0)
     """Its time constant. [s]"""
+    start_mw: float | None = None
+    """Level before the series begins; its first sample unless given. [MW]"""
 
     def target(self) -> Target:
         """Return what it wants."""
-        return Target(None, self.tau_s, np.inf, self.recovery_s)
+        return Target(self.start_mw, self.tau_s, np.inf, self.recovery_s)
 
 
 class HoldMean(_Returning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -24,8 +25,8 @@ class Around:
         Step length. [s]
     nameplate_mw : float or None
         Nameplate of the servers. [MW]
-    server : str or None
-        Server type, as the catalogue names it.
+    server : str, mapping or None
+        Server type, as the catalogue names it, or its description.
     servers : int or None
         Their number.
     active_pu : ndarray, shape (..., time), or None
@@ -38,7 +39,7 @@ class Around:
 
     dt_s: float
     nameplate_mw: float | None = None
-    server: str | None = None
+    server: str | Mapping[str, Any] | None = None
     servers: int | None = None
     active_pu: Float | None = None
     vm_pu: Float | None = None

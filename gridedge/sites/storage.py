@@ -12,12 +12,22 @@ from pydantic import Field, model_validator
 from gridedge.errors import bad
 from gridedge.measure.ramp import largest_ramp
 from gridedge.sites.buffering import Buffered, buffer
-from gridedge.sites.devices import LAYERS, Device, SizedBattery, SizedCapacitor, accelerators, all_it_power_mw
+from gridedge.sites.devices import (
+    LAYERS,
+    Device,
+    SizedBattery,
+    SizedCapacitor,
+    accelerators,
+    all_it_power_mw,
+    psu_energy_j,
+)
 from gridedge.sites.laws import AnyLaw, Droop, LevelLaw, LowPass, RampLimit, droop_pu, late
 from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
 
 Float = NDArray[np.float64]
+Parts = Mapping[str, tuple[Device, float, float]]
+"""Stores by name: the device, its power in MW and its energy in MWh."""
 _J_PER_MWH = 3.6e9
 _TOGETHER = 1 << 17  # samples whose ramp is looked at together
 _INVERTER = "inverters of battery plants control reactive power"
@@ -73,7 +83,11 @@ class Battery(SizedBattery, _Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        return shape(p_mw, around, {"battery": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its one store with its size."""
+        return {"battery": (self, self.p_rated_mw, self.e_rated_mwh)}
 
 
 class Supercapacitor(SizedCapacitor, _Lawful):
@@ -96,7 +110,11 @@ class Supercapacitor(SizedCapacitor, _Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        return shape(p_mw, around, {"supercapacitor": (self, self.p_rated_mw, self.e_rated_mwh)}, self.law)
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its one store with its size."""
+        return {"supercapacitor": (self, self.p_rated_mw, self.e_rated_mwh)}
 
 
 class PsuCapacitor(SizedCapacitor, _Lawful):
@@ -106,7 +124,7 @@ class PsuCapacitor(SizedCapacitor, _Lawful):
     place: Literal["rack"] = "rack"
     """Where it acts: on the IT power, before the UPS."""
     energy_j_per_accelerator: float = quantity(65.0, mark="quoted", source=_GB300, gt=0)
-    """Energy, where e_rated_mwh is not given. [J]"""
+    """Energy, where neither e_rated_mwh nor the catalogue says it. [J]"""
     e_rated_mwh: float | None = Field(None, gt=0)  # type: ignore[assignment]
     """Energy between empty and full; by accelerator unless given. [MWh]"""
     p_rated_mw: float | None = Field(None, gt=0)  # type: ignore[assignment]
@@ -125,16 +143,21 @@ class PsuCapacitor(SizedCapacitor, _Lawful):
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
         notes: tuple[str, ...] = ()
+        given = {"energy_j_per_accelerator", "e_rated_mwh"} & self.model_fields_set
+        if not given and psu_energy_j(around) is None:
+            notes = (
+                f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
+                "nothing says that these servers have them.",
+            )
+        return shape(p_mw, around, self.parts(around), self.law, notes=notes)
+
+    def parts(self, around: Around) -> Parts:
+        """Return its one store with its size."""
         e_mwh = self.e_rated_mwh
         if e_mwh is None:
-            e_mwh = self.energy_j_per_accelerator * accelerators(around) / _J_PER_MWH
-            if "energy_j_per_accelerator" not in self.model_fields_set and "GB300" not in str(around.server):
-                notes = (
-                    f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
-                    f"nothing says that {around.server} has them.",
-                )
-        p_rated = all_it_power_mw(self.p_rated_mw, around)
-        return shape(p_mw, around, {"psu_capacitor": (self, p_rated, e_mwh)}, self.law, notes=notes)
+            known = None if "energy_j_per_accelerator" in self.model_fields_set else psu_energy_j(around)
+            e_mwh = (known or self.energy_j_per_accelerator) * accelerators(around) / _J_PER_MWH
+        return {"psu_capacitor": (self, all_it_power_mw(self.p_rated_mw, around), e_mwh)}
 
 
 class _Backup(Device, _Lawful):
@@ -154,11 +177,17 @@ class _Backup(Device, _Lawful):
     """Upper end of the window. [pu]"""
     law: LevelLaw
     """What it does."""
+    step: Any
 
-    def _shape(self, name: str, p_mw: Float, around: Around) -> Outcome:
+    def act(self, p_mw: Float, around: Around) -> Outcome:
+        """Shape each row."""
+        return shape(p_mw, around, self.parts(around), self.law)
+
+    def parts(self, around: Around) -> Parts:
+        """Return its one store with its size."""
         p_rated = all_it_power_mw(self.p_rated_mw, around)
         e_rated = self.e_rated_mwh if self.e_rated_mwh is not None else p_rated * self.backup_s / 3600.0
-        return shape(p_mw, around, {name: (self, p_rated, e_rated)}, self.law)
+        return {str(self.step): (self, p_rated, e_rated)}
 
 
 class Ups(_Backup):
@@ -186,10 +215,6 @@ class Ups(_Backup):
             raise bad("this UPS is for outages only", "may_cycle false", cure)
         return self
 
-    def act(self, p_mw: Float, around: Around) -> Outcome:
-        """Shape each row."""
-        return self._shape("ups", p_mw, around)
-
 
 class RackBattery(_Backup):
     """Battery backup units in the racks."""
@@ -212,10 +237,6 @@ class RackBattery(_Backup):
             cure = "Set may_cycle: true if its maker and its operator allow it, or use a supercapacitor."
             raise bad("a battery backup unit is for outages only", "may_cycle false", cure)
         return self
-
-    def act(self, p_mw: Float, around: Around) -> Outcome:
-        """Shape each row."""
-        return self._shape("rack_battery", p_mw, around)
 
 
 class Hybrid(_Lawful):
@@ -244,11 +265,14 @@ class Hybrid(_Lawful):
 
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
-        parts = {
+        return shape(p_mw, around, self.parts(around), self.law, split_s=self.split_s)
+
+    def parts(self, _: Around) -> Parts:
+        """Return its two stores with their sizes, the one that takes the slow part first."""
+        return {
             "battery": (self.battery, self.battery.p_rated_mw, self.battery.e_rated_mwh),
             "supercapacitor": (self.supercapacitor, self.supercapacitor.p_rated_mw, self.supercapacitor.e_rated_mwh),
         }
-        return shape(p_mw, around, parts, self.law, split_s=self.split_s)
 
 
 AnyStorage = Battery | Supercapacitor | PsuCapacitor | Ups | RackBattery | Hybrid
@@ -265,7 +289,7 @@ STORAGE: dict[str, type[AnyStorage]] = {
 def shape(
     p_mw: Float,
     around: Around,
-    parts: Mapping[str, tuple[Device, float, float]],
+    parts: Parts,
     law: Any,
     *,
     split_s: float = 1.0,
@@ -361,7 +385,7 @@ def _asked(law: Droop, p_mw: Float, around: Around, p_rated_mw: float) -> tuple[
 
 
 def _figures(
-    before: Float, run: Buffered, dt_s: float, parts: Mapping[str, tuple[Device, float, float]], law: Any
+    before: Float, run: Buffered, dt_s: float, parts: Parts, law: Any
 ) -> tuple[list[tuple[str, float]], list[str]]:
     """Return what the worst row shows, and in words where it fell short."""
     if not run.p_mw.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,10 @@ import xarray as xr
 from gridedge.measure.finding import Finding
 from gridedge.measure.ramp import largest_change, largest_ramp
 from gridedge.measure.voltage import swing_pu
+
+if TYPE_CHECKING:
+    from gridedge.planning.compare import Comparison
+    from gridedge.planning.sizing import BatterySize
 
 
 def summary_row(data: Mapping[str, xr.Dataset], dt_s: float) -> dict[str, float]:
@@ -112,6 +117,29 @@ def sentences(
             text
             + (f" Over the season of {days:g} day{'s' if days != 1 else ''}: {' and '.join(cost)}." if cost else "")
         )
+    return lines
+
+
+def weighed(comparison: Comparison | None, battery: BatterySize | None) -> list[str]:
+    """Return which strategy meets the comparison's target at the lowest cost, and the smallest battery, in words."""
+    lines = []
+    if comparison is not None:
+        best = comparison.cheapest
+        lines += comparison.notes
+        if best is not None:
+            row = comparison.table.loc[best]
+            lines.append(
+                f"Cheapest of {len(comparison.table)} variants that meets the target: {best}. It wastes "
+                f"{row['wasted_percent']:.3g} % of the energy ({row['wasted_mwh_per_year']:.4g} MWh a year), delays "
+                f"{row['delayed_percent']:.3g} % of the work, buys {row['bought_mw']:.3g} MW and "
+                f"{row['bought_mwh']:.3g} MWh, and costs {row['cost_per_year']:,.0f} {comparison.currency} a year."
+            )
+    if battery is not None and battery.meets and battery.battery:
+        lines.append(
+            f"A battery alone meets the target from {battery.p_rated_mw:.4g} MW and {battery.e_rated_mwh:.4g} MWh on."
+        )
+    elif battery is not None:
+        lines.append(battery.note)
     return lines
 
 

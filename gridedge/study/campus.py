@@ -14,7 +14,6 @@ from gridedge.errors import InputError, bad
 from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
 from gridedge.profiles.measured import MeasuredProfile
-from gridedge.profiles.training import TrainingProfile
 from gridedge.sites.facility import connect
 from gridedge.sites.mitigate import mitigate
 from gridedge.study.model import Site, StudySpec
@@ -57,23 +56,19 @@ class Campus:
 def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     """Size the site and run every strategy on the waveform's clock."""
     servers = _servers(spec, base)
-    load = _it_power(spec, base, servers)
+    load = it_power(spec, base, servers)
     bare = _measured_stretch(spec, _at_meter(spec, load, bus))
     strategies = {}
     for name, steps in spec.strategies.items():
         shaped = mitigate(load, [s for s in steps if s.place != "site"])
-        metered = connect(shaped, spec.site.facility, bus=bus, site=spec.site.name)
+        metered = _at_meter(spec, shaped, bus)
         after = mitigate(metered, [s for s in steps if s.place == "site"])
-        after["p_before_mw"] = _at_meter(spec, load, bus)["p_mw"]
-        for book in ("wasted_mw", "lost_mw", "delayed_mw"):
-            after[book] = after[book] + shaped[book]
-        after["p_it_before_mw"] = load["p_mw"]
-        strategies[name] = _measured_stretch(spec, after)
+        strategies[name] = _measured_stretch(spec, after.drop_dims("place"))
     p_bare = bare["p_mw"].values[:, 0]
     return Campus(
         servers,
         float(load.attrs["nameplate_mw"]),
-        spec.load.server if isinstance(spec.load, TrainingProfile) else "measured server",
+        "measured server" if isinstance(spec.load, MeasuredProfile) else server(spec.load.server).name,
         float(bare["p_it_mw"].max()),
         float(p_bare.max()),
         _window_start(spec, p_bare),
@@ -82,8 +77,8 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     )
 
 
-def _it_power(spec: StudySpec, base: Path, servers: int) -> xr.Dataset:
-    """Return the IT power from the start of the run-in on."""
+def it_power(spec: StudySpec, base: Path, servers: int, dt_s: float | None = None) -> xr.Dataset:
+    """Return the IT power from the start of the run-in on, at the waveform's step unless another is given."""
     wave = spec.waveform
     profile = spec.load
     if isinstance(profile, MeasuredProfile):
@@ -91,7 +86,7 @@ def _it_power(spec: StudySpec, base: Path, servers: int) -> xr.Dataset:
         profile = profile.model_copy(update={"trace": trace, "nodes": servers})
     else:
         profile = profile.model_copy(update={"servers": servers})
-    return generate(profile, duration_s=wave.run_in_s + wave.measure_s, dt_s=wave.dt_s, seed=spec.seed)
+    return generate(profile, duration_s=wave.run_in_s + wave.measure_s, dt_s=dt_s or wave.dt_s, seed=spec.seed)
 
 
 def _at_meter(spec: StudySpec, load: xr.Dataset, bus: int) -> xr.Dataset:
@@ -141,7 +136,7 @@ def _at_least_one(count: float, size: str, rated_kw: float) -> int:
 
 
 def _peak_mw(spec: StudySpec, base: Path, servers: int) -> float:
-    metered = _at_meter(spec, _it_power(spec, base, servers), 0)
+    metered = _at_meter(spec, it_power(spec, base, servers), 0)
     return float(_measured_stretch(spec, metered)["p_mw"].max())
 
 

@@ -6,15 +6,20 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from gridedge.measure.rulebook import ChangeRule, RampRule, Rulebook
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.spec import Assumption
 from gridedge.study.campus import Campus
 from gridedge.study.model import StudySpec, Waveform
+
+if TYPE_CHECKING:
+    from gridedge.plot.change import Mark
+    from gridedge.plot.spectrum import Band
 
 _VERSIONS = ("gridedge", "pandapower", "numpy", "scipy", "pandas", "xarray")
 _ENGINE = ("engine", "engine_detail", "engine_why")
@@ -132,6 +137,32 @@ def assumptions(spec: StudySpec) -> list[Assumption]:
     return [
         a for a in spec.assumptions() if not a.name.startswith(("background.shape.", "load.expected", "load.servers"))
     ] + [Assumption("background.shape", shape.title, "quoted", f"{shape.source} ({shape.licence})")]
+
+
+def marks(spec: StudySpec, rules: Rulebook | None) -> list[Mark]:
+    """Return the limits on changes that the study's requirement and rulebook hold, to be drawn."""
+    from gridedge.plot.change import Mark
+
+    found = []
+    for rule in [*spec.requirement, *(rules.rules if rules is not None else ())]:
+        if isinstance(rule, ChangeRule) and rule.limit_mw is not None:
+            found.append(Mark(rule.name, rule.window_s, rule.limit_mw, rule.filter is not None))
+        elif isinstance(rule, RampRule) and rule.limit_mw_per_min is not None:
+            found.append(Mark(rule.name, rule.window_s, rule.limit_mw_per_min * rule.window_s / 60.0))
+    return found
+
+
+def bands(spec: StudySpec, rules: Rulebook | None) -> list[Band]:
+    """Return the bands of frequencies that the study's requirement and rulebook speak of, to be drawn."""
+    from gridedge.plot.spectrum import Band
+
+    found = []
+    for rule in [*spec.requirement, *(rules.rules if rules is not None else ())]:
+        filtered = rule.filter.band_hz if isinstance(rule, ChangeRule) and rule.filter is not None else None
+        band = getattr(rule, "band_hz", None) or filtered
+        if band is not None:
+            found.append(Band(rule.name, band[0], band[1]))
+    return found
 
 
 def manifest(spec: StudySpec, feeder: Any, flows: Mapping[tuple[str, str], xr.Dataset], began: float) -> dict[str, Any]:

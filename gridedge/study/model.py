@@ -15,8 +15,10 @@ from gridedge import sources, yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
 from gridedge.measure.limits import Limits
 from gridedge.measure.rulebook import AnyRule
-from gridedge.profiles.generate import Profile, merge_preset
+from gridedge.planning.prices import Prices
+from gridedge.profiles.generate import Profile
 from gridedge.profiles.measured import MeasuredProfile
+from gridedge.profiles.preset import merge_preset
 from gridedge.profiles.shape import ShapeProfile
 from gridedge.sites.facility import Facility
 from gridedge.sites.mitigate import Step
@@ -118,6 +120,20 @@ class Waveform(Spec):
         return self
 
 
+class Comparing(Spec):
+    """What the strategies are weighed by, beside the power flow."""
+
+    target: str | dict[str, Any] | None = None
+    """A rulebook's name, a file, or a short form such as {ramp_mw_per_min: 20}; without, the study's requirement."""
+    vary: dict[str, dict[str, tuple[Any, ...]]] = {}
+    """By strategy: values to try, by step and key, such as {battery.p_rated_mw: [10, 20]}."""
+    size_battery: bool = quantity(True, mark="chosen", source="the smallest battery that meets the target alone")
+    """Whether to look for the smallest battery that meets the target with nothing else."""
+    dt_s: float | None = Field(None, gt=0)
+    """Step of the comparison; the waveform's if left out. [s]"""
+    prices: Prices = Prices()
+
+
 class StudySpec(Spec):
     """A whole study: a site on a feeder, with and without mitigation."""
 
@@ -140,6 +156,8 @@ class StudySpec(Spec):
     """Rules tested beside them: a shipped rulebook or a file."""
     strategies: dict[str, tuple[Step, ...]] = Field(min_length=1)
     """What is compared: by name, the steps in order; an empty list does nothing."""
+    compare: Comparing | None = None
+    """Whether the strategies are weighed by what they waste, delay and cost, and over which parameters."""
 
     @model_validator(mode="after")
     def _fits(self) -> StudySpec:
@@ -153,11 +171,19 @@ class StudySpec(Spec):
             if places != sorted(places, key=lambda place: place == "site"):
                 cure = "Steps act from the chip outwards: list those at the site last."
                 raise bad(f"the steps of {label!r} are out of order", ", ".join(s.step for s in steps), cure)
+        if self.compare is not None:
+            if self.compare.target is None and not self.requirement:
+                cure = "Write compare.target, or a requirement."
+                raise bad("there is nothing to compare the strategies by", "compare.target", cure)
+            strangers = sorted(set(self.compare.vary) - set(self.strategies))
+            if strangers:
+                cure = nearest(strangers[0], self.strategies)
+                raise bad("compare.vary names a strategy that does not exist", strangers[0], cure)
         for rule in self.requirement:
-            if rule.window_s >= self.waveform.measure_s:
+            if rule.needs_s >= self.waveform.measure_s:
                 cure = f"Lengthen waveform.measure_s ({self.waveform.measure_s:g} s)."
                 raise bad(
-                    f"the window of {rule.name!r} is not shorter than what is measured", f"{rule.window_s:g} s", cure
+                    f"the window of {rule.name!r} is not shorter than what is measured", f"{rule.needs_s:g} s", cure
                 )
         return self
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from gridedge.planning.compare import Comparison
+    from gridedge.planning.sizing import BatterySize
+    from gridedge.plot.change import Mark
     from gridedge.plot.network import NetworkPicture
+    from gridedge.plot.spectrum import Band
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,14 @@ class Result:
         ``vm_pu`` and ``loading_percent``, as far as they are set.
     zoom_s : float or None
         Length of one iteration.
+    comparison : Comparison or None
+        What the strategies waste, delay and cost, where the study asks for it.
+    battery : BatterySize or None
+        The smallest battery that meets the comparison's target alone.
+    marks : list of Mark
+        Limits on changes, to be drawn.
+    bands : list of Band
+        Bands of frequencies that rules speak of, to be drawn.
     out : Path or None
         Folder the result was written to.
     """
@@ -67,4 +79,8 @@ class Result:
     network: NetworkPicture | None
     limits: dict[str, Any] = field(default_factory=dict)
     zoom_s: float | None = None
+    comparison: Comparison | None = None
+    battery: BatterySize | None = None
+    marks: list[Mark] = field(default_factory=list)
+    bands: list[Band] = field(default_factory=list)
     out: Path | None = None

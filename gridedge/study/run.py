@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +16,15 @@ import xarray as xr
 from gridedge import schema
 from gridedge.measure.finding import Finding
 from gridedge.measure.limits import check_limits
-from gridedge.measure.rulebook import Rulebook, check, load_rulebook
-from gridedge.profiles.training import TrainingProfile
+from gridedge.measure.rulebook import AnyRule, Rulebook, VoltageChangeRule, check, load_rulebook
+from gridedge.profiles.job import TrainingProfile
 from gridedge.study import answer, describe, store
 from gridedge.study.campus import Campus, build_campus
 from gridedge.study.model import Study, StudySpec, load_study
 from gridedge.study.picture import picture
 from gridedge.study.result import Result
 from gridedge.study.tasks import FlowTask, Window, feeder_of, solve_all
+from gridedge.study.weigh import weigh
 
 _PARTS = ("season", "season_mean", "window_peak", "window_lightest")
 
@@ -44,7 +45,8 @@ def run(
         A shipped study's name, a YAML file, its content, or the spec itself.
     out : str or path, optional
         Folder to write to: one NetCDF per strategy, ``summary.csv``, ``findings.json``, ``manifest.json`` and
-        ``report.html``.  Nothing is written if left out, and nothing half.
+        ``report.html``; with ``compare`` also ``comparison.csv`` and ``comparison.json``.  Nothing is written if left
+        out, and nothing half.
     settings : iterable of str
         ``KEY.SUBKEY=VALUE`` put over the study.
     executor : concurrent.futures.Executor, optional
@@ -100,6 +102,8 @@ def _solve(
         bus, bus_name = find_bus(feeder.net, spec.site.bus)
     with study.at("load"):
         campus = build_campus(spec, base, bus)
+    with study.at("compare"):
+        comparison, battery = weigh(spec, base, campus.servers)
     season_s, shape = _season(spec)
     tasks = _tasks(spec, where, campus, season_s, shape, bus)
     flows = solve_all(tasks, executor, progress)
@@ -121,7 +125,7 @@ def _solve(
     return Result(
         title=spec.title,
         question=spec.question,
-        answer=answer.sentences(findings, rows, spec.background.days),
+        answer=[*answer.sentences(findings, rows, spec.background.days), *answer.weighed(comparison, battery)],
         facts=describe.facts(spec, campus, feeder, bus, bus_name, season_s, shape, flows),
         notes=list(dict.fromkeys(notes)),
         findings=findings,
@@ -133,6 +137,10 @@ def _solve(
         network=picture(feeder.net, flows["", "without site"], bus),
         limits={k: v for k, v in (("vm_pu", spec.limits.vm_pu), ("loading_percent", spec.limits.loading_percent)) if v},
         zoom_s=spec.load.period_s if isinstance(spec.load, TrainingProfile) else None,
+        comparison=comparison,
+        battery=battery,
+        marks=describe.marks(spec, rules),
+        bands=describe.bands(spec, rules),
     )
 
 
@@ -201,16 +209,30 @@ def _findings(
     base: xr.Dataset,
 ) -> list[Finding]:
     metered = wave[["p_mw"]].assign_attrs(size_mw=campus.p_meter_peak_mw, dt_s=spec.waveform.dt_s)
-    found = check(metered, list(spec.requirement)) if spec.requirement else []
+    found = _against(spec.requirement, metered, parts)
     factor = _season(spec)[1]
     hours = {
         "season": ("season", slice(None)),
-        "window_peak": ("window at the peak", [int(np.argmax(factor))]),
-        "window_lightest": ("window at the lightest hour", [int(np.argmin(factor))]),
+        "window_peak": (_WINDOWS["window_peak"], [int(np.argmax(factor))]),
+        "window_lightest": (_WINDOWS["window_lightest"], [int(np.argmin(factor))]),
     }
     for part, (words, hour) in hours.items():
         own = base.isel(time=hour)
         found += check_limits(parts[part], spec.limits, where=words, base=own)
     if rules is not None:
-        found += [replace(f, decides=False) for f in check(metered, rules)]
+        found += [replace(f, decides=False) for f in _against(rules.rules, metered, parts)]
     return found
+
+
+def _against(rules: Sequence[AnyRule], metered: xr.Dataset, parts: Mapping[str, xr.Dataset]) -> list[Finding]:
+    """Test rules on the power on the measured stretch, and those on the voltage on the windows that were solved."""
+    voltage = [rule for rule in rules if isinstance(rule, VoltageChangeRule)]
+    power = [rule for rule in rules if not isinstance(rule, VoltageChangeRule)]
+    found = check(metered, power) if power else []
+    for part, words in _WINDOWS.items():
+        at_site = parts[part].assign_attrs(size_mw=metered.attrs["size_mw"])
+        found += [replace(f, where=f"{words}, {f.where}") for f in check(at_site, voltage)] if voltage else []
+    return found
+
+
+_WINDOWS = {"window_peak": "window at the peak", "window_lightest": "window at the lightest hour"}

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,12 @@ def write(result: Result, folder: Path) -> None:
     result.summary.to_csv(folder / "summary.csv", index_label="strategy", float_format="%.10g")
     rows = [{"strategy": label, **f.to_dict()} for label, found in result.findings.items() for f in found]
     (folder / "findings.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    if result.comparison is not None:
+        result.comparison.table.to_csv(folder / "comparison.csv", index_label="variant", float_format="%.10g")
+        weighed = result.comparison.to_dict()
+        if result.battery is not None:
+            weighed["smallest_battery"] = result.battery.to_dict()
+        (folder / "comparison.json").write_text(json.dumps(weighed, indent=1), encoding="utf-8")
     files = sorted([*(path.name for path in folder.iterdir()), MANIFEST, REPORT])
     (folder / MANIFEST).write_text(json.dumps({**result.manifest, "files": files}, indent=1), encoding="utf-8")
 
@@ -128,6 +134,8 @@ def _storable(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _attribute(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return json.dumps(value)
     if isinstance(value, list | tuple):
         return "\n".join(map(str, value))
     return value

@@ -78,8 +78,8 @@ def test_feeders_and_profiles_are_listed_and_described(capsys, monkeypatch):
     assert "10.1109/TPWRS.2016.2616385" in " ".join(out.split())
     code, out, _ = gridedge(capsys, monkeypatch, "profiles")
     assert code == 0
-    assert "h100-training" in out
-    code, out, _ = gridedge(capsys, monkeypatch, "profiles", "h100-training")
+    assert "h100-at-scale" in out
+    code, out, _ = gridedge(capsys, monkeypatch, "profiles", "h100-at-scale")
     assert code == 0
     assert "arXiv 2508.14318" in " ".join(out.split())
     assert "measured:" in out
@@ -95,7 +95,7 @@ def test_feeders_and_profiles_are_listed_and_described(capsys, monkeypatch):
         (("run", "--set", "site.bus"), "a setting needs KEY=VALUE"),
         (("run", "--set", "site.buss=3"), "Did you mean 'bus'?"),
         (("run", "--set", "load.period_s=-3"), "load.period_s cannot be used (got -3)"),
-        (("run", "--set", "load.profile=h100-trainin"), "Did you mean 'h100-training'?"),
+        (("run", "--set", "load.profile=h100-at-scal"), "Did you mean 'h100-at-scale'?"),
         (("run", "--set", "waveform.dt_s=0"), "waveform.dt_s cannot be used (got 0)"),
         (("run", "--set", "waveform.dt_s=700"), "dt_s is longer than measure_s"),
         (("run", "--set", "site.size.meter_peak_mw=.nan"), "site.size.meter_peak_mw cannot be used"),
@@ -219,7 +219,7 @@ def test_the_readmes_example_of_a_mistake_is_what_one_sees(capsys, monkeypatch, 
     [
         (["site.bus=true"], "bus is a switch, not a value (got true)"),
         (["site.size.meter_peak_mw=5 MW"], "the unit is in the key's name"),
-        (["load={profil: h100-training}"], "Did you mean 'profile'?"),
+        (["load={profil: h100-at-scale}"], "Did you mean 'profile'?"),
         (["requirement.0.window_s=700"], "not shorter than what is measured"),
         (["waveform.dt_s=1e-6"], "too many steps"),
         (["waveform.dt_s=0.07"], "is no whole number of steps"),

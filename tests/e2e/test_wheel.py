@@ -115,7 +115,7 @@ def test_it_runs_read_only_without_home_or_rights(installed):
         listed = run_there(installed, folder, "feeders")
         assert listed.returncode == 0, listed.stderr
         assert "mv_oberrhein" in listed.stdout
-        assert "h100-training" in run_there(installed, folder, "profiles").stdout
+        assert "h100-at-scale" in run_there(installed, folder, "profiles").stdout
         if POSIX:
             probe = subprocess.run(
                 [str(installed / "bin" / "python"), "-c", "import gridedge, sys; open(gridedge.__file__, 'a')"],

@@ -67,9 +67,11 @@ def test_a_rule_holds_just_below_its_limit_and_breaks_just_above(rule, scale, ve
 
 def test_a_flat_load_passes_every_rule_that_can_be_measured():
     verdicts = {f.name: f.verdict for f in gridedge.check(metered(np.full(20_000, 200.0)), "operators")}
-    unmeasured = {"ERCOT 10 MW in 5 s"}
+    # at 0.1 s the upper edges of their bands cannot be shown, and the power alone says nothing of the voltage
+    unmeasured = {"ERCOT 10 MW in 5 s", "IESO periodic swing", "LIPA 0.1 to 5 Hz", "LIPA 5 to 55 Hz"}
+    unmeasured |= {"Dominion 3 % voltage change"}
     assert {v for n, v in verdicts.items() if n not in unmeasured} == {"pass"}
-    assert verdicts["ERCOT 10 MW in 5 s"] == "cannot tell"
+    assert {verdicts[n] for n in unmeasured} == {"cannot tell"}
 
 
 def test_a_small_site_is_not_asked_what_large_ones_are():
@@ -94,7 +96,8 @@ def test_a_coarse_trace_can_fail_but_not_pass():
 def test_every_operators_rule_says_who_and_when():
     for rule in load_rulebook("operators").rules:
         assert rule.authority
-        assert "20" in rule.document
+        assert rule.document
+        assert rule.date.startswith("20")
         assert rule.status
         assert rule.known != "chosen"
 

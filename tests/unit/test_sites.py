@@ -8,8 +8,8 @@ import pytest
 import gridedge
 from gridedge import schema
 from gridedge.errors import InputError
+from gridedge.sites.dummy import dummy_load
 from gridedge.sites.facility import Facility, Transformer, high_side, lag, metered_power
-from gridedge.sites.smoothing import dummy_load
 from gridedge.study.campus import _window_start
 
 
@@ -25,7 +25,7 @@ def test_a_dummy_workload_is_late_both_ways():
 
 def test_a_floor_on_a_square_wave_costs_what_it_fills():
     p = np.tile([9.0] * 7 + [1.0] * 3, 20)
-    ds = gridedge.mitigate(it_load(p), [{"step": "dummy_load", "floor_pu": 0.6, "reaction_s": 0}])
+    ds = gridedge.mitigate(it_load(p), [{"step": "dummy_load", "floor_pu": 0.6, "reaction_s": 0, "sampling_s": 0}])
     assert float(ds["wasted_mw"].mean()) == pytest.approx(0.3 * 5.0)
 
 
@@ -89,9 +89,8 @@ def test_connect_refuses_what_it_cannot_carry():
         gridedge.connect(it_load([1, np.nan]), {}, bus=1)
     with pytest.raises(InputError, match="Did you mean 'power_factor'"):
         gridedge.connect(it_load([1, 2]), {"powerfactor": 0.9}, bus=1)
-    members = gridedge.generate("h100-training", duration_s=2, dt_s=1, members=2)
-    with pytest.raises(InputError, match="choose one member"):
-        gridedge.connect(members, {}, bus=1)
+    with pytest.raises(InputError, match="connect takes the IT power of one site"):
+        gridedge.connect(gridedge.connect(it_load([1, 2]), {}, bus=1), {}, bus=1)
 
 
 def test_a_battery_keeps_the_power_factor_unless_told_not_to():
@@ -134,7 +133,7 @@ def test_each_site_keeps_its_own_power_factor():
 
 
 def test_noise_that_could_make_power_negative_is_refused():
-    spec = {"profile": "h100-training", "communication_pu": 0.05, "checkpoint_interval_s": None}
+    spec = {"profile": "h100-at-scale", "communication_pu": 0.05, "checkpoint_interval_s": None}
     with pytest.raises(InputError, match="noise would make the power negative"):
         gridedge.generate(spec, duration_s=10, dt_s=1)
 

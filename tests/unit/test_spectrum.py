@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gridedge.errors import InputError
-from gridedge.measure.spectrum import amplitude_spectrum
+from gridedge.measure.spectrum import amplitude_spectrum, band_energy, peak_hold, spectrogram
 
 DT_S = 0.05
 N = 2000  # 100 s: lines 0.01 Hz apart
@@ -76,3 +76,59 @@ def test_a_second_series_is_treated_as_the_first():
 def test_what_cannot_be_told_is_refused(p_mw, dt_s, message):
     with pytest.raises(InputError, match=message):
         amplitude_spectrum(p_mw, dt_s)
+
+
+def test_the_energy_of_a_sine_is_half_its_amplitude_squared():
+    p = np.stack([50 + sine(0.4, 2.0) + sine(3.0, 1.0), 50 + sine(0.4, 1.0)])
+    variance_mw2, share = band_energy(p, DT_S, (0.1, 1.0))
+    np.testing.assert_allclose(variance_mw2, [2.0, 0.5])
+    np.testing.assert_allclose(share, [0.8, 1.0])
+    assert band_energy(np.full(N, 37.1), DT_S, (0.1, 1.0)) == (0.0, 0.0)
+
+
+def test_an_edge_belongs_to_the_band_above_it():
+    p = sine(0.4, 2.0)
+    assert band_energy(p, DT_S, (0.4, 1.0))[1] == pytest.approx(1.0)
+    assert band_energy(p, DT_S, (0.1, 0.4))[1] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_spectrogram_shows_when_a_sine_was_there():
+    late = sine(0.5) * (np.arange(N) >= N // 2)
+    time_s, f_hz, amplitude_mw = spectrogram(100 + late, DT_S, window_s=20.0)
+    assert amplitude_mw.shape == (time_s.size, f_hz.size)
+    np.testing.assert_allclose(time_s, np.arange(10.0, 91.0, 10.0))
+    line = amplitude_mw[:, int(np.argmin(np.abs(f_hz - 0.5)))]
+    np.testing.assert_allclose(line[time_s >= 60], 1.0, rtol=1e-9)
+    np.testing.assert_allclose(line[time_s <= 40], 0.0, atol=1e-9)
+    assert spectrogram(np.stack([late, late]), DT_S, window_s=20.0)[2].shape == (2, *amplitude_mw.shape)
+
+
+def test_what_is_left_at_the_end_of_a_series_is_looked_at_too():
+    p = np.zeros(2190)
+    p[-150:] = sine(2.0, n=150)
+    time_s, _, amplitude_mw = spectrogram(p, DT_S, window_s=20.0)
+    assert time_s[-1] == pytest.approx(2190 * DT_S - 10)
+    assert amplitude_mw[-1].max() > 1.2 * amplitude_mw[-2].max()
+
+
+@pytest.mark.parametrize("f_hz", [0.4, 0.403, 0.405, 0.4077, 3.3333])
+def test_a_held_peak_reads_a_sine_wherever_its_frequency_lies(f_hz):
+    lines_hz, amplitude_mw, start_s = peak_hold(500 + sine(f_hz, 2.0), DT_S, window_s=50.0)
+    k = int(amplitude_mw.argmax())
+    assert lines_hz[k] == pytest.approx(f_hz, abs=0.00126)
+    assert 2.0 * 0.9970 < amplitude_mw[k] < 2.0 * 1.0005  # the mirror image adds a few hundredths of a per cent
+    assert start_s[k] in (0.0, 25.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: band_energy(sine(0.4), DT_S, (1.0, 1.0)), "band is empty"),
+        (lambda: band_energy(sine(0.4), DT_S, (11.0, 12.0)), "shows nothing of the band"),
+        (lambda: spectrogram(sine(0.4), DT_S, window_s=1e3), "does not fit the series"),
+        (lambda: spectrogram(sine(0.4), DT_S, window_s=10, overlap_pu=1.0), "overlap_pu"),
+    ],
+)
+def test_bands_and_pieces_that_cannot_be_are_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()

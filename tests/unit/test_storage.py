@@ -273,7 +273,9 @@ def test_a_hybrid_shows_both_stores():
 def test_capacitors_of_the_power_supplies_hold_joules_per_accelerator():
     cap = build(PsuCapacitor, {"step": "psu_capacitor"})
     run = act(cap, np.full(20, 5.0), 0.01, nameplate_mw=10.2, server="8xH100", servers=1000)
-    assert any("nothing says that 8xH100 has them" in n for n in run.notes)
+    assert any("nothing says that these servers have them" in n for n in run.notes)
+    rack = act(cap, np.full(20, 5.0), 0.01, nameplate_mw=10.2, server="GB300-NVL72", servers=70)
+    assert not any("nothing says" in n for n in rack.notes)
     law = {"law": "hold_mean", "mean_mw": 5.0, "recovery_s": 0}
     lossless = {"charge_efficiency": 1, "discharge_efficiency": 1}
     cap = build(PsuCapacitor, {"step": "psu_capacitor", "energy_j_per_accelerator": 65, "law": law, **lossless})

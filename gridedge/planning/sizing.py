@@ -1,0 +1,289 @@
+"""The verb ``size_battery``: the smallest power and energy that meet a target, proven by simulating them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridedge import schema
+from gridedge.errors import bad
+from gridedge.measure.finding import Finding
+from gridedge.measure.rulebook import Rulebook, check, load_rulebook
+from gridedge.planning.prices import Prices
+from gridedge.planning.verdict import Verdict, judge
+from gridedge.sites.mitigate import mitigate
+from gridedge.sites.storage import Battery
+from gridedge.spec import take
+
+_UNBOUND = 1e3  # times the load's highest power: a battery that never reaches its limits
+_FINE = 0.002  # share to which power, energy and strength are found
+_SLOWEST_S, _FASTEST_S = 3600.0, 0.02
+_RECOVERY = 10.0  # recovery time over smoothing time: the return to the middle must not fight the smoothing
+_SAFE = 1.0 - 1e-6
+
+
+@dataclass(frozen=True)
+class BatterySize:
+    """The smallest battery of a kind that meets a target.
+
+    Parameters
+    ----------
+    meets : bool
+        Whether the target is met; else the size is that of the battery that comes nearest.
+    p_rated_mw, e_rated_mwh : float
+        Power at its terminals, and energy between empty and full.
+    battery : dict
+        The whole step, as :func:`gridedge.mitigate` takes it.
+    findings : list of Finding
+        The target's requirements with this battery, from simulating it.
+    before : list of Finding
+        The same without it.
+    smaller : dict
+        What fails with less: the verdict with 1 % less power, and with 1 % less energy.
+    price : float
+        Of this battery, at the prices given.
+    note : str
+        What to know; by how much the target is missed where it is.
+    """
+
+    meets: bool
+    p_rated_mw: float
+    e_rated_mwh: float
+    battery: dict[str, Any]
+    findings: list[Finding]
+    before: list[Finding]
+    smaller: dict[str, str] = field(default_factory=dict)
+    price: float = 0.0
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data."""
+        return asdict(self)
+
+
+def size_battery(
+    load: xr.Dataset,
+    *,
+    target: Any,
+    battery: Mapping[str, Any] | None = None,
+    prices: Prices | Mapping[str, Any] | None = None,
+    settle_s: float = 0.0,
+    start_mw: float | None = None,
+) -> BatterySize:
+    """Find the smallest battery at the point of connection that meets a target.
+
+    Parameters
+    ----------
+    load : Dataset
+        Metered power ``p_mw(time, site)``, or ``p_mw(member, time, site)``, of one site.
+    target : str, path, dict, list or Rulebook
+        A rulebook's name or file, ``{"ramp_mw_per_min": 20}``, or rules.
+    battery : dict, optional
+        What is fixed of the step ``battery``: efficiencies, window, delay, or a ``law``, whose strength is then not
+        searched.
+    prices : Prices or dict, optional
+        Weigh power against energy where a law can trade them.
+    settle_s : float
+        Start of the series in which controls settle; the battery lives through it, the target is not asked. [s]
+    start_mw : float, optional
+        Level of the metered power before the series begins.  Its mean unless given, as for a stretch cut out of a
+        longer run; give the first sample where a job starts within the series. [MW]
+
+    Returns
+    -------
+    BatterySize
+        With ``meets`` false where no battery of this kind meets the target: the note says by how much it misses.
+
+    Raises
+    ------
+    InputError
+        If the load is not metered power of one site, or the target cannot be used.
+
+    Notes
+    -----
+    Each control law has one strength: how slowly the metered power follows the load.  The weakest strength that meets
+    the target is found by bisection with a battery that never reaches its limits; its power is then the largest it
+    gave or took, and its energy the range of what it held over the window of its state of charge.  Both are then
+    lowered until the target fails, as a battery may touch its limits unharmed, and the last that holds is simulated
+    once more: these are the findings.
+    """
+    schema.require(load, ["p_mw"], thing="the load")
+    if "site" not in load["p_mw"].dims or load.sizes["site"] != 1:
+        cure = "Pass it through gridedge.connect(...) and choose one site."
+        raise bad("a battery is sized for the metered power of one site", f"p_mw{load['p_mw'].dims}", cure)
+    book = load_rulebook(target)
+    cost = take(Prices, prices if prices is not None else {})
+    fixed = {k: v for k, v in (battery or {}).items() if k != "step"}
+    given = [k for k in ("p_rated_mw", "e_rated_mwh") if k in fixed]
+    if given:
+        raise bad("the size of the battery is what is looked for", ", ".join(given), "Leave it out of battery.")
+    trial = _Trial(load, book, settle_s)
+    before = trial.judged(load)
+    if before.overall in {"pass", "not applicable"}:
+        note = "The target is met without one." if before.overall == "pass" else "No requirement applies to this site."
+        return BatterySize(True, 0.0, 0.0, {}, before.findings, before.findings, note=note)
+    level = float(load["p_mw"].mean()) if start_mw is None else start_mw
+    found = [_size(trial, law) for law in _laws(fixed, book, level)]
+    met = [f for f in found if f.verdict.overall == "pass"]
+    if not met:
+        nearest = min(found, key=lambda f: f.verdict.excess)
+        return _answer(nearest, before, cost, meets=False)
+    return _answer(min(met, key=lambda f: f.price(cost)), before, cost, meets=True)
+
+
+@dataclass(frozen=True)
+class _Law:
+    """A control law with its strength left open."""
+
+    name: str
+    spec: Callable[[float], dict[str, Any]]
+    fixed: bool = False
+
+
+@dataclass
+class _Found:
+    spec: dict[str, Any]
+    verdict: Verdict
+    trial: _Trial
+    law: _Law
+
+    def price(self, prices: Prices) -> float:
+        return float(
+            self.spec["p_rated_mw"] * prices.battery_per_mw + self.spec["e_rated_mwh"] * prices.battery_per_mwh
+        )
+
+
+class _Trial:
+    """Simulates a battery on the load and judges it."""
+
+    def __init__(self, load: xr.Dataset, book: Rulebook, settle_s: float):
+        self.load, self.book = load, book
+        self.first = round(settle_s / schema.clock(load))
+        self.most_mw = float(load["p_mw"].isel(time=slice(self.first, None)).max())
+
+    def judged(self, metered: xr.Dataset) -> Verdict:
+        kept = metered[["p_mw"]].isel(time=slice(self.first, None))
+        kept.attrs = {"dt_s": schema.clock(self.load), "size_mw": self.load.attrs.get("size_mw", self.most_mw)}
+        return judge(check(kept, self.book))
+
+    def run(self, spec: Mapping[str, Any]) -> xr.Dataset:
+        return mitigate(self.load, [spec])
+
+    def verdict(self, spec: Mapping[str, Any]) -> Verdict:
+        return self.judged(self.run(spec))
+
+
+def _laws(fixed: dict[str, Any], book: Rulebook, start_mw: float) -> list[_Law]:
+    base = {"step": "battery", "holds_power_factor": False, **fixed}
+    if "law" in fixed or "ramp_mw_per_min" in fixed:
+        return [_Law("given", lambda _: dict(base), fixed=True)]
+
+    def low_pass(tau_s: float) -> dict[str, Any]:
+        law = {"law": "low_pass", "tau_s": tau_s, "recovery_s": _RECOVERY * tau_s, "start_mw": start_mw}
+        return {**base, "law": law}
+
+    laws = [_Law("low_pass", low_pass)]
+    ramps = [r for rule in book.rules if (r := getattr(rule, "limit_mw_per_min", None)) is not None]
+    if ramps:
+        slope = min(ramps) * _SAFE
+
+        def ramp(tau_s: float) -> dict[str, Any]:
+            law = {"ramp_mw_per_min": slope, "smooth_s": tau_s, "recovery_s": _RECOVERY * tau_s, "start_mw": start_mw}
+            return {**base, "law": {"law": "ramp_limit", **law}}
+
+        laws.append(_Law("ramp_limit", ramp))
+    return laws
+
+
+def _size(trial: _Trial, law: _Law) -> _Found:
+    unbound = {"p_rated_mw": _UNBOUND * trial.most_mw, "e_rated_mwh": _UNBOUND * trial.most_mw, "standby_pu": 0.0}
+
+    def holds(tau_s: float) -> bool:
+        verdict = trial.verdict({**law.spec(tau_s), **unbound})
+        tried.append((verdict.excess, tau_s))
+        return verdict.overall == "pass"
+
+    tried: list[tuple[float, float]] = []
+    tau_s = _FASTEST_S
+    if not law.fixed:
+        # From weak to strong in steps of two, then by bisection: the first that holds is the cheapest.
+        while tau_s < _SLOWEST_S and not holds(tau_s):
+            tau_s *= 2.0
+        if tau_s >= _SLOWEST_S:
+            tau_s = min(tried)[1]  # none holds: the one that comes nearest
+        elif tau_s > _FASTEST_S:
+            tau_s = _smallest(holds, tau_s / 2.0, tau_s, ratio=True)
+    own = {key: value for key, value in law.spec(tau_s).items() if key == "standby_pu"}
+    spec = _limited(trial, {**law.spec(tau_s), **unbound}, own)
+    verdict = trial.verdict(spec)
+    if verdict.overall == "pass":
+        for key in ("p_rated_mw", "e_rated_mwh"):
+            spec = _shrunk(trial, spec, key)
+        verdict = trial.verdict(spec)
+    return _Found(spec, verdict, trial, law)
+
+
+def _shrunk(trial: _Trial, spec: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the battery with the smallest value of a rating that still meets the target."""
+
+    def holds(value: float) -> bool:
+        return trial.verdict({**spec, key: value}).overall == "pass"
+
+    return {**spec, key: _smallest(holds, 0.0, spec[key])}
+
+
+def _smallest(holds: Callable[[float], bool], low: float, high: float, *, ratio: bool = False) -> float:
+    """Return the smallest value that holds, to a share of it; ``high`` does."""
+    while high - low > _FINE * high:
+        middle = float(np.sqrt(low * high)) if ratio else 0.5 * (low + high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _limited(trial: _Trial, spec: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return the battery with no more power and energy than the free one used, started so that it just fits."""
+    after = trial.run(spec)
+    exchanged = float(np.abs(after["p_mw"] - trial.load["p_mw"]).max())
+    step_h = schema.clock(trial.load) / 3600.0
+    content = after["stored_mw"].transpose(..., "time").values.cumsum(axis=-1) * step_h
+    low, high = min(float(content.min()), 0.0), max(float(content.max()), 0.0)
+    window = Battery.model_validate(spec)
+    e_mwh = (high - low) / (window.soc_max_pu - window.soc_min_pu) * (1.0 + 1e-6)
+    start = window.soc_min_pu - low / e_mwh if e_mwh > 0 else window.soc_min_pu
+    start = min(max(start, window.soc_min_pu), window.soc_max_pu)
+    kept = {key: value for key, value in spec.items() if key != "standby_pu"} | own
+    return {**kept, "p_rated_mw": exchanged, "e_rated_mwh": max(e_mwh, 1e-9), "soc_start_pu": start}
+
+
+def _missed_anyway(found: _Found) -> bool:
+    """Say whether the target is missed even by a battery without delay."""
+    return found.trial.verdict({**found.spec, "delay_s": 0.0}).overall != "pass"
+
+
+def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool) -> BatterySize:
+    spec, verdict = found.spec, found.verdict
+    smaller = {}
+    for key in ("p_rated_mw", "e_rated_mwh"):
+        if meets:
+            less = found.trial.verdict({**spec, key: 0.99 * spec[key]})
+            smaller[key] = less.missed() or less.overall
+    note = f"Law {found.law.name}; power and energy are the smallest to {100 * _FINE:g} %." if meets else ""
+    if not meets:
+        note = (
+            f"No battery of this kind meets the target; the nearest misses by: {verdict.missed() or verdict.overall}."
+        )
+        late_s = Battery.model_validate(spec).delay_s
+        if late_s > 0 and not _missed_anyway(found):
+            note += (
+                f" Without its converter's delay of {late_s:g} s it would: steep edges pass before it acts. Take them "
+                "off inside the site first (psu_capacitor or supercapacitor in the racks, power_floor), or give a "
+                "faster converter (delay_s)."
+            )
+    return BatterySize(
+        meets, spec["p_rated_mw"], spec["e_rated_mwh"], spec, verdict.findings, before.findings, smaller,
+        found.price(prices), note,
+    )  # fmt: skip

@@ -1,0 +1,422 @@
+"""Find what repeats in a trace: the period, where each iteration begins, and what lies between them.
+
+The period is the lag at which a trace resembles itself most, looked for at the multiples of its
+strongest line, because the strongest line may be a harmonic.  Iterations are then found one by
+one with their own mean shape as the filter, so that jitter and pauses do not smear it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+POINTS = 64  # of the mean shape; an iteration is looked at in so many places
+_MULTIPLES = 24  # the strongest line may be up to this harmonic
+_ALIKE = 0.85  # the shortest multiple that is so much as similar as the best one is the period
+_STANDS_OUT = 5.0  # a line over the median around it: little, because jitter widens lines
+_CONTRAST = 0.3  # likeness over the least likeness at a shorter lag: a drift has none
+_CLEAR = 0.5  # likeness of a period that stands for itself
+_LEAST = 0.4  # likeness, below which nothing repeats
+_RARE = 0.15  # of the time: low stretches that take more are iterations
+_COARSEST = 4.0  # samples in an iteration, below which it is not told from its alias
+_NORMAL = 0.25  # of the period: an iteration that is longer holds a pause
+
+
+@dataclass(frozen=True)
+class Period:
+    """A period and how well a trace shows it.
+
+    Parameters
+    ----------
+    period_s : float
+        The period. [s]
+    likeness : float
+        Autocorrelation at that lag, 1 for a perfect repetition.
+    """
+
+    period_s: float
+    likeness: float
+
+
+def find_period(p: Float, known: Flags, dt_s: float, *, longest_s: float, near_s: float | None = None) -> Period | None:
+    r"""Return the period of a series, or None where nothing repeats.
+
+    Parameters
+    ----------
+    p : ndarray, shape (time,)
+        Power, any unit.
+    known : ndarray of bool, shape (time,)
+        Samples to look at; pauses are left out.
+    dt_s : float
+        Step. [s]
+    longest_s : float
+        Longest period that is looked for. [s]
+    near_s : float, optional
+        Where it is known to be, to 20 %. [s]
+
+    Notes
+    -----
+    The autocorrelation counts pairs of known samples only,
+
+    .. math:: r(l) = \frac{\sum_t m_t m_{t+l} x_t x_{t+l} / \sum_t m_t m_{t+l}}{\sum_t m_t x_t^2 / \sum_t m_t}
+
+    and a line of the spectrum counts if its power is 5 times the median of its neighbourhood.
+    """
+    n = p.size
+    if n < 8 or known.sum() < 8:
+        return None
+    at: Float = np.arange(n, dtype=float)
+    slope, level = np.polyfit(at[known], p[known], 1)
+    x = np.where(known, p - level - slope * at, 0.0)
+    if np.sqrt(np.mean(x[known] ** 2)) <= 1e-9 * abs(level):
+        return None
+    window = np.hanning(n + 2)[1:-1]
+    padded = 1 << int(np.ceil(np.log2(4 * n)))
+    power = np.abs(np.fft.rfft(x * window, padded)) ** 2
+    f_hz = np.fft.rfftfreq(padded, dt_s)
+    looked = (f_hz >= 1.0 / longest_s) & (f_hz <= 0.5 / dt_s)
+    if not looked.any():
+        return None
+    k = int(np.flatnonzero(looked)[np.argmax(power[looked])])
+    around = power[(f_hz > f_hz[k] / 2) & (f_hz < f_hz[k] * 2)]
+    if power[k] < _STANDS_OUT * np.median(around):
+        return None
+    lag_s, like = _autocorrelation(x, known, dt_s, longest_s)
+    if near_s is not None:
+        near = (lag_s >= 0.8 * near_s) & (lag_s <= 1.2 * near_s)
+        j = int(np.flatnonzero(near)[np.argmax(like[near])])
+        return Period(float(lag_s[j]), float(like[j]))
+    best: list[tuple[float, float]] = []
+    for multiple in range(1, _MULTIPLES + 1):
+        near_s = multiple / f_hz[k]
+        width_s = min(0.12 * near_s, 0.4 / f_hz[k])
+        near = (lag_s >= near_s - width_s) & (lag_s <= near_s + width_s) & (lag_s >= _COARSEST * dt_s)
+        if near_s <= longest_s and near.any():
+            j = int(np.flatnonzero(near)[np.argmax(like[near])])
+            best.append((float(lag_s[j]), float(like[j])))
+    if not best:
+        return None
+    top = max(r for _, r in best)
+    for period_s, r in best:
+        contrast = r - float(like[lag_s <= period_s].min())
+        if r >= _ALIKE * top and r > _LEAST and contrast > _CONTRAST:
+            return Period(period_s, r)
+    return None
+
+
+def _autocorrelation(x: Float, known: Flags, dt_s: float, longest_s: float) -> tuple[Float, Float]:
+    """Return lags and autocorrelation, drawn through the samples by a cubic spline."""
+    from scipy.interpolate import CubicSpline
+
+    padded = 1 << int(np.ceil(np.log2(2 * x.size)))
+    mask = known.astype(float)
+    sums = np.fft.irfft(np.abs(np.fft.rfft(x, padded)) ** 2, padded)
+    pairs = np.fft.irfft(np.abs(np.fft.rfft(mask, padded)) ** 2, padded)
+    count = min(x.size - 1, int(longest_s * 1.15 / dt_s) + 2)
+    r = sums[:count] / np.maximum(pairs[:count], 0.5)
+    r /= r[0]
+    lag: Float = np.arange(count, dtype=float)
+    fine = np.linspace(0, count - 1, min(8 * count, 200_000))
+    return fine * dt_s, np.asarray(CubicSpline(lag, r)(fine))
+
+
+def find_pauses(
+    p: Float, dt_s: float, *, longest_s: float, near_s: float | None = None
+) -> tuple[Period | None, Flags, str]:
+    """Return the period of the iterations, what is no pause, and how the two were told apart.
+
+    Parameters
+    ----------
+    p : ndarray, shape (time,)
+        Power, any unit.
+    dt_s : float
+        Step. [s]
+    longest_s : float
+        Longest period that is looked for. [s]
+    near_s : float, optional
+        Where the period is known to be, to 20 %. [s]
+
+    Notes
+    -----
+    Three readings of the low stretches are tried: all belong to iterations; those beyond 2.5 times the
+    median length are pauses; all are pauses, rare and far apart, of a job whose iterations hardly show.  A
+    later reading is taken where what it leaves repeats clearly, and not later than what was found before.
+    """
+    everything: Flags = np.ones(p.size, dtype=bool)
+    best, known, how = find_period(p, everything, dt_s, longest_s=longest_s, near_s=near_s), everything, ""
+    high, low = np.percentile(p, 75), np.percentile(p, 0.5)
+    below = p < 0.5 * (high + low)
+    change = np.diff(below.astype(np.int8), prepend=0, append=0)
+    begins, ends = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    if begins.size < 2:
+        return best, known, how
+    lasts = ends - begins
+    long = lasts > max(2.5 * float(np.median(lasts)), 2.0)
+    readings = [(long, "")]
+    spacing_s = float(np.median(np.diff(begins))) * dt_s
+    if below.mean() < _RARE and spacing_s > 60.0:
+        text = f"Low stretches about {spacing_s:.3g} s apart are read as pauses, not as the iterations' own."
+        readings.append((np.ones(lasts.size, dtype=bool), text))
+    for pauses, text in readings:
+        if not pauses.any():
+            continue
+        rest = everything.copy()
+        for k in np.flatnonzero(pauses):
+            rest[max(begins[k] - 1, 0) : ends[k] + 1] = False
+        found = find_period(p, rest, dt_s, longest_s=longest_s, near_s=near_s)
+        if found is None:
+            continue
+        if best is None or near_s is not None or (found.period_s < 1.05 * best.period_s and found.likeness > _CLEAR):
+            best, known, how = found, rest, text
+    return best, known, how
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """The iterations of a trace.
+
+    Parameters
+    ----------
+    start_s : ndarray, shape (n,)
+        Where each begins, by the phase of the mean shape. [s]
+    length_s : ndarray, shape (n,)
+        To where the next one begins, or would without a pause. [s]
+    pause_s : ndarray, shape (n,)
+        Pause after it; 0 for none. [s]
+    shape : ndarray, shape (POINTS,)
+        Mean power over the iteration.
+    period_s : float
+        Median length. [s]
+    jitter_pu : float
+        Standard deviation of the lengths over the period, less what the reading of the starts adds.
+    """
+
+    start_s: Float
+    length_s: Float
+    pause_s: Float
+    shape: Float
+    period_s: float
+    jitter_pu: float
+
+
+def follow(p: Float, known: Flags, dt_s: float, period_s: float) -> Cycles | None:
+    """Find every iteration of a series.
+
+    Parameters
+    ----------
+    p : ndarray, shape (time,)
+        Power, any unit.
+    known : ndarray of bool, shape (time,)
+        Samples outside of pauses.
+    dt_s : float
+        Step. [s]
+    period_s : float
+        First estimate of the period. [s]
+
+    Returns
+    -------
+    Cycles, or None where fewer than three follow each other.
+    """
+    from scipy.signal import find_peaks
+
+    step_s = period_s / POINTS
+    centre: Float = (np.arange(p.size) + 0.5) * dt_s
+    grid: Float = np.arange(centre[0], centre[-1], step_s)
+    if dt_s < step_s:  # a mean over each place, not a sample from it
+        total = np.concatenate(([0.0], np.cumsum(p * dt_s)))
+        edges = np.append(grid - step_s / 2, grid[-1] + step_s / 2)
+        q = np.diff(np.interp(edges, np.arange(p.size + 1) * dt_s, total)) / step_s
+        q[0], q[-1] = p[0], p[-1]
+    else:
+        q = np.interp(grid, centre, p)
+    seen = np.interp(grid, centre, known.astype(float)) > 0.5
+    # A pause deeper than the communication would draw iterations towards it.
+    q = np.where(seen, q, np.percentile(q[seen], 5)) if seen.any() else q
+    shape = _first_shape(q, seen)
+    if shape is None:
+        return None
+    starts: Float = np.zeros(0)
+    inside = np.convolve(seen, np.ones(POINTS) / POINTS, mode="valid") > 0.6
+    for turn in range(4):
+        if turn < 2:
+            shape = np.roll(shape, -_rise(shape))  # a pause lies between two iterations, never within
+        score = np.where(inside, _likeness(q, shape), -1.0)
+        usual = float(np.percentile(score, 98))
+        peaks, _ = find_peaks(score, height=0.45 * usual, distance=int(0.6 * POINTS))
+        if peaks.size < 3:
+            return None
+        starts = peaks + _vertex(score, peaks)
+        gaps = np.diff(starts)
+        middle = float(np.median(gaps))
+        normal = np.flatnonzero(np.abs(gaps - middle) < _NORMAL * middle)
+        if normal.size < 2:
+            return None
+        rows = starts[normal, None] + np.arange(POINTS)
+        shape = np.interp(rows.ravel(), np.arange(q.size), q).reshape(rows.shape).mean(axis=0)
+    if dt_s < period_s / 20:
+        starts = _at_the_rise(q, shape, starts)
+    gaps = np.diff(starts)
+    middle = float(np.median(gaps[np.abs(gaps - np.median(gaps)) < _NORMAL * np.median(gaps)]))
+    regular = np.abs(gaps - middle) < _NORMAL * middle
+    # A gap of whole periods in which the shape goes on, only less clearly, is no pause.
+    length, pause = gaps.copy(), np.zeros(gaps.size)
+    for k in np.flatnonzero(~regular & (gaps > middle)):
+        whole = round(gaps[k] / middle)
+        if whole >= 2 and abs(gaps[k] - whole * middle) < 0.15 * middle:
+            inner = starts[k] + middle * np.arange(1, whole)
+            if np.interp(inner, np.arange(score.size), score).min() > 0.3 * usual:
+                continue
+        length[k], pause[k] = middle, gaps[k] - middle
+    good = gaps[regular]
+    jitter = _jitter(starts, regular) / middle
+    return Cycles(
+        grid[0] + starts[:-1] * step_s,
+        length * step_s,
+        pause * step_s,
+        shape,
+        float(np.mean(good)) * step_s,
+        float(jitter),
+    )
+
+
+def _at_the_rise(q: Float, shape: Float, starts: Float) -> Float:
+    """Return the starts read from the rise alone: of an iteration that jitter stretches, the rest comes late."""
+    around = np.arange(-6, 18)
+    wanted = shape[around % POINTS]
+    trial = np.linspace(-4.0, 4.0, 65)
+    where = starts[:, None, None] + trial[None, :, None] + around
+    there = np.interp(where.ravel(), np.arange(q.size), q).reshape(where.shape)
+    cost = ((there - wanted) ** 2).sum(axis=2)
+    best = np.argmin(cost, axis=1)
+    row = np.arange(starts.size)
+    inner = np.clip(best, 1, trial.size - 2)
+    left, mid, right = cost[row, inner - 1], cost[row, inner], cost[row, inner + 1]
+    bend = left - 2 * mid + right
+    part = np.where(bend > 0, 0.5 * (left - right) / np.where(bend > 0, bend, 1.0), 0.0).clip(-1.0, 1.0)
+    moved = starts + trial[inner] + part * (trial[1] - trial[0])
+    # A rise that is not found within the range is left where the whole shape had it.
+    return np.asarray(np.where((best == 0) | (best == trial.size - 1), starts, moved))
+
+
+def _jitter(starts: Float, regular: Flags) -> float:
+    """Return the standard deviation of the lengths.
+
+    Lengths that are independent, read with an error e of each start, give
+    ``Var(t[k+m] - t[k]) = m s^2 + const``: the slope is the jitter's, the rest the reading's.
+    """
+    many, var = [], []
+    for m in range(1, 7):
+        whole = np.convolve(regular, np.ones(m), mode="valid") == m
+        if whole.sum() >= 8:
+            many.append(float(m))
+            var.append(float(np.var((starts[m:] - starts[:-m])[whole])))
+    if len(many) < 2:
+        return float(np.std(np.diff(starts)[regular]))
+    weight = 1.0 / np.asarray(many)  # variances of longer spans are less sure
+    slope = np.polyfit(many, var, 1, w=weight)[0]
+    return float(np.sqrt(max(slope, 0.0)))
+
+
+def _first_shape(q: Float, seen: Flags) -> Float | None:
+    """Return the mean of some iterations that follow each other, where they repeat best."""
+    together = 5 * POINTS
+    if q.size < 3 * POINTS:
+        return None
+    together = min(together, q.size // POINTS * POINTS)
+    best, found = -np.inf, None
+    for begin in range(0, q.size - together + 1, POINTS):
+        part = slice(begin, begin + together)
+        if not seen[part].all():
+            continue
+        rows = q[part].reshape(-1, POINTS)
+        mean = rows.mean(axis=0)
+        spread = float(np.mean((rows - mean) ** 2))
+        quality = float(np.var(mean)) / max(spread, 1e-12)
+        if quality > best:
+            best, found = quality, mean
+    return found
+
+
+def _rise(shape: Float) -> int:
+    """Return the point at which the longest low stretch of a periodic shape ends."""
+    low = shape < 0.5 * (shape.max() + np.percentile(shape, 4))
+    turn = int(np.argmax(~low))
+    change = np.diff(np.roll(low, -turn).astype(np.int8), prepend=0, append=0)
+    begins, ends = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    if not begins.size:
+        return 0
+    # Half an edge earlier: the middle of the rise is inside, its foot should be.
+    return (int(ends[np.argmax(ends - begins)]) + turn - POINTS // 32) % shape.size
+
+
+def _likeness(q: Float, shape: Float) -> Float:
+    """Return the covariance of every stretch with the shape, over the shape's variance."""
+    from scipy.signal import correlate
+
+    centred = shape - shape.mean()
+    scale = float((centred**2).sum())
+    return np.asarray(correlate(q - q.mean(), centred, mode="valid", method="auto")) / max(scale, 1e-300)
+
+
+def _vertex(score: Float, peaks: NDArray[np.intp]) -> Float:
+    """Return how far from each peak the parabola through three points has its vertex."""
+    inner = np.clip(peaks, 1, score.size - 2)
+    left, mid, right = score[inner - 1], score[inner], score[inner + 1]
+    bend = left - 2 * mid + right
+    return np.asarray(np.where(bend < 0, 0.5 * (left - right) / np.where(bend < 0, bend, 1.0), 0.0).clip(-0.5, 0.5))
+
+
+def fold(p: Float, dt_s: float, cycles: Cycles, *, bins: int) -> tuple[Float, Float, Float, Float]:
+    """Lay all undisturbed iterations over each other.
+
+    Returns
+    -------
+    at_s : ndarray, shape (bin,)
+        Centre of the samples from the iteration's start, within the period. [s]
+    mean : ndarray, shape (bin,)
+        Mean of the samples there.
+    scatter : ndarray, shape (bin,)
+        Their standard deviation.
+    count : ndarray, shape (bin,)
+        How many there are; bins without a sample are left out.
+    """
+    k, into = _place(p.size, dt_s, cycles)
+    inside = k >= 0
+    share = into[inside] / cycles.length_s[k[inside]]
+    where = np.minimum((share * bins).astype(np.intp), bins - 1)
+    count = np.bincount(where, minlength=bins).astype(float)
+    kept = count > 0
+    at = np.bincount(where, weights=share, minlength=bins)[kept] / count[kept] * cycles.period_s
+    mean = np.bincount(where, weights=p[inside], minlength=bins)[kept] / count[kept]
+    square = np.bincount(where, weights=p[inside] ** 2, minlength=bins)[kept] / count[kept]
+    return at, mean, np.sqrt(np.maximum(square - mean**2, 0.0)), count[kept]
+
+
+def _place(samples: int, dt_s: float, cycles: Cycles) -> tuple[NDArray[np.intp], Float]:
+    """Return the iteration of every sample, -1 outside of undisturbed ones, and how far in its centre lies."""
+    centre: Float = (np.arange(samples) + 0.5) * dt_s
+    k = np.searchsorted(cycles.start_s, centre, side="right") - 1
+    into = centre - cycles.start_s[np.maximum(k, 0)]
+    good = np.abs(cycles.length_s - cycles.period_s) < _NORMAL * cycles.period_s
+    inside = (k >= 0) & (into < cycles.length_s[np.maximum(k, 0)]) & good[np.maximum(k, 0)]
+    return np.where(inside, k, -1), into
+
+
+def residual(p: Float, dt_s: float, cycles: Cycles, at_s: Float, mean: Float, steep: Float) -> Float:
+    """Return the samples less the mean shape, NaN outside of undisturbed iterations and on steep parts.
+
+    Parameters
+    ----------
+    at_s, mean : ndarray, shape (bin,)
+        The shape. [s], unit of ``p``
+    steep : ndarray, shape (bin,)
+        Where 1, a small error of the start would look like noise.
+    """
+    k, into = _place(p.size, dt_s, cycles)
+    when = np.where(k >= 0, into / cycles.length_s[np.maximum(k, 0)], 0.0) * cycles.period_s
+    left = p - np.interp(when, at_s, mean, period=cycles.period_s)
+    return np.asarray(np.where((k >= 0) & (np.interp(when, at_s, steep, period=cycles.period_s) < 0.5), left, np.nan))

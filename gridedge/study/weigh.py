@@ -1,0 +1,51 @@
+"""The part of a study that weighs its strategies by what they waste, delay and cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gridedge.planning.compare import Comparison, compare
+from gridedge.planning.sizing import BatterySize, size_battery
+from gridedge.sites.facility import connect
+from gridedge.study.campus import it_power
+from gridedge.study.model import StudySpec
+
+
+def weigh(spec: StudySpec, base: Path, servers: int) -> tuple[Comparison | None, BatterySize | None]:
+    """Compare the strategies of a study on its load.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        The study; without ``compare`` there is nothing to do.
+    base : Path
+        Folder that relative paths start from.
+    servers : int
+        How many servers the site has.
+    """
+    wanted = spec.compare
+    if wanted is None:
+        return None, None
+    target = _target(spec, base)
+    load = it_power(spec, base, servers, wanted.dt_s or spec.waveform.dt_s)
+    strategies = {
+        name: {"steps": [step.to_dict() for step in steps], "vary": wanted.vary.get(name, {})}
+        for name, steps in spec.strategies.items()
+    }
+    settle_s, facility = spec.waveform.run_in_s, spec.site.facility
+    found = compare(load, strategies, target=target, facility=facility, prices=wanted.prices, settle_s=settle_s)
+    if not wanted.size_battery:
+        return found, None
+    metered = connect(load, facility, site=spec.site.name)
+    return found, size_battery(metered, target=target, prices=wanted.prices, settle_s=settle_s)
+
+
+def _target(spec: StudySpec, base: Path) -> Any:
+    assert spec.compare is not None
+    target = spec.compare.target
+    if target is None:
+        return [rule.to_dict() for rule in spec.requirement]
+    if isinstance(target, str) and (base / target).is_file():
+        return base / target
+    return target
