@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from gridedge.errors import bad
-from gridedge.profiles.catalog import server
+from gridedge.profiles.catalog import accelerator, server
 from gridedge.sites.buffering import Store
 from gridedge.sites.step import Around
 from gridedge.spec import Spec, quantity
@@ -103,3 +103,8 @@ def accelerators(around: Around) -> int:
         cure = "Give e_rated_mwh, or generate the load with servers of the catalogue."
         raise bad("the load does not say how many accelerators it has", "", cure)
     return around.servers * server(around.server).accelerators
+
+
+def psu_energy_j(around: Around) -> float | None:
+    """Return the energy [J] in the power supply of one accelerator, where the catalogue knows of it."""
+    return None if around.server is None else accelerator(server(around.server).accelerator).psu_energy_j

@@ -12,7 +12,15 @@ from pydantic import Field, model_validator
 from gridedge.errors import bad
 from gridedge.measure.ramp import largest_ramp
 from gridedge.sites.buffering import Buffered, buffer
-from gridedge.sites.devices import LAYERS, Device, SizedBattery, SizedCapacitor, accelerators, all_it_power_mw
+from gridedge.sites.devices import (
+    LAYERS,
+    Device,
+    SizedBattery,
+    SizedCapacitor,
+    accelerators,
+    all_it_power_mw,
+    psu_energy_j,
+)
 from gridedge.sites.laws import AnyLaw, Droop, LevelLaw, LowPass, RampLimit, droop_pu, late
 from gridedge.sites.step import Around, Outcome
 from gridedge.spec import Spec, quantity
@@ -116,7 +124,7 @@ class PsuCapacitor(SizedCapacitor, _Lawful):
     place: Literal["rack"] = "rack"
     """Where it acts: on the IT power, before the UPS."""
     energy_j_per_accelerator: float = quantity(65.0, mark="quoted", source=_GB300, gt=0)
-    """Energy, where e_rated_mwh is not given. [J]"""
+    """Energy, where neither e_rated_mwh nor the catalogue says it. [J]"""
     e_rated_mwh: float | None = Field(None, gt=0)  # type: ignore[assignment]
     """Energy between empty and full; by accelerator unless given. [MWh]"""
     p_rated_mw: float | None = Field(None, gt=0)  # type: ignore[assignment]
@@ -135,11 +143,11 @@ class PsuCapacitor(SizedCapacitor, _Lawful):
     def act(self, p_mw: Float, around: Around) -> Outcome:
         """Shape each row."""
         notes: tuple[str, ...] = ()
-        own = {"energy_j_per_accelerator", "e_rated_mwh"} & self.model_fields_set
-        if not own and "GB300" not in str(around.server):
+        given = {"energy_j_per_accelerator", "e_rated_mwh"} & self.model_fields_set
+        if not given and psu_energy_j(around) is None:
             notes = (
                 f"psu_capacitor: {self.energy_j_per_accelerator:g} J per accelerator are those of GB300 racks; "
-                f"nothing says that {around.server} has them.",
+                "nothing says that these servers have them.",
             )
         return shape(p_mw, around, self.parts(around), self.law, notes=notes)
 
@@ -147,7 +155,8 @@ class PsuCapacitor(SizedCapacitor, _Lawful):
         """Return its one store with its size."""
         e_mwh = self.e_rated_mwh
         if e_mwh is None:
-            e_mwh = self.energy_j_per_accelerator * accelerators(around) / _J_PER_MWH
+            known = None if "energy_j_per_accelerator" in self.model_fields_set else psu_energy_j(around)
+            e_mwh = (known or self.energy_j_per_accelerator) * accelerators(around) / _J_PER_MWH
         return {"psu_capacitor": (self, all_it_power_mw(self.p_rated_mw, around), e_mwh)}
 
 

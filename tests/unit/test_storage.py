@@ -273,7 +273,9 @@ def test_a_hybrid_shows_both_stores():
 def test_capacitors_of_the_power_supplies_hold_joules_per_accelerator():
     cap = build(PsuCapacitor, {"step": "psu_capacitor"})
     run = act(cap, np.full(20, 5.0), 0.01, nameplate_mw=10.2, server="8xH100", servers=1000)
-    assert any("nothing says that 8xH100 has them" in n for n in run.notes)
+    assert any("nothing says that these servers have them" in n for n in run.notes)
+    rack = act(cap, np.full(20, 5.0), 0.01, nameplate_mw=10.2, server="GB300-NVL72", servers=70)
+    assert not any("nothing says" in n for n in rack.notes)
     law = {"law": "hold_mean", "mean_mw": 5.0, "recovery_s": 0}
     lossless = {"charge_efficiency": 1, "discharge_efficiency": 1}
     cap = build(PsuCapacitor, {"step": "psu_capacitor", "energy_j_per_accelerator": 65, "law": law, **lossless})
@@ -359,3 +361,12 @@ def test_a_battery_without_power_is_refused():
 def test_what_is_needed_refuses_the_impossible(changes, message):
     with pytest.raises(InputError, match=message):
         needed(**{"p_before_mw": np.ones(3), "p_after_mw": np.ones(3), "dt_s": 1.0, **changes})
+
+
+def test_a_droop_is_late_in_both_powers():
+    law = {"law": "droop", "deadband_pu": 0.0, "recovery_s": 0, "q_share_pu": 1.0, "s_rated_mva": 9.0}
+    b = battery_with(law, p_rated_mw=4.0, holds_power_factor=False, delay_s=2.0)
+    run = act(b, np.full(5, 10.0), vm_pu=np.array([1.0, 1.05, 0.95, 1.05, 1.0]))
+    np.testing.assert_allclose(run.p_mw - 10, [0, 0, 0, 4, -4], atol=1e-12)
+    room = np.sqrt(9.0**2 - 4.0**2)
+    np.testing.assert_allclose(run.q_mvar, [0, 0, 0, room, -room], atol=1e-12)
