@@ -95,6 +95,14 @@ def test_a_mistake_in_a_cluster_names_its_cure(changed, words):
         assert word in str(caught.value)
 
 
+def test_a_cluster_made_too_small_later_says_so():
+    small = cluster(jobs=[{"job": SQUARE, "share_pu": 0.02}]).model_copy(update={"servers": 10})
+    with pytest.raises(
+        InputError, match=r"no whole server \(got share_pu 0.02 of 10 servers\). Give at least 50 servers"
+    ):
+        gridedge.generate(small, duration_s=20, dt_s=0.1)
+
+
 @pytest.mark.parametrize("name", ["h100-at-scale", "mixed-campus"])
 @pytest.mark.parametrize("members", [None, 3])
 def test_a_lazy_series_holds_the_same_bits(monkeypatch, name, members):
