@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -95,6 +96,14 @@ def test_a_mistake_in_a_cluster_names_its_cure(changed, words):
         assert word in str(caught.value)
 
 
+def test_a_cluster_made_too_small_later_says_so():
+    small = cluster(jobs=[{"job": SQUARE, "share_pu": 0.02}]).model_copy(update={"servers": 10})
+    with pytest.raises(
+        InputError, match=r"no whole server \(got share_pu 0.02 of 10 servers\). Give at least 50 servers"
+    ):
+        gridedge.generate(small, duration_s=20, dt_s=0.1)
+
+
 @pytest.mark.parametrize("name", ["h100-at-scale", "mixed-campus"])
 @pytest.mark.parametrize("members", [None, 3])
 def test_a_lazy_series_holds_the_same_bits(monkeypatch, name, members):
@@ -115,6 +124,17 @@ def test_a_lazy_series_holds_the_same_bits(monkeypatch, name, members):
     some = [3, 70_000, 299_999, 12]
     np.testing.assert_array_equal(lazy["p_mw"].isel(time=some), held["p_mw"].values[..., some])
     assert float(lazy["p_mw"].isel(time=70_000).sum()) == float(held["p_mw"].isel(time=70_000).sum())
+
+
+def test_threads_read_the_same_bits(monkeypatch):
+    monkeypatch.setattr(verb, "_HELD", 1000)
+    lazy = gridedge.generate("mixed-campus", duration_s=200, dt_s=0.001, seed=4)["p_mw"]
+    cuts = [(first, first + 10_007) for first in range(0, 190_000, 10_007)]
+    alone = [lazy.isel(time=slice(*cut)).values for cut in cuts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda cut: lazy.isel(time=slice(*cut)).values, cuts))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_day_at_a_millisecond_is_not_made_at_once():
