@@ -189,6 +189,11 @@ def fit_training(
     pauses = classify(inner, dt_s, cycles, float(np.mean(mean)))
     values, origins, said = profile_values(source, shape, cycles, noise, pauses, bound_s, unhidden_pu)
     notes += said
+    if source.node_pu is not None and source.node_pu.shape[0] > 1:
+        notes.append(
+            "The columns are added up: where their recorders' clocks disagree, edges of the sum are longer than those "
+            "of one server. Fit a single column to see."
+        )
     rho = correlation(source, job.first, job.last, cycles, at_s, steep)
     if rho is not None and values.get("noise_pu"):
         columns = source.node_pu.shape[0] if source.node_pu is not None else 1

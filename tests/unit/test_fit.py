@@ -184,10 +184,10 @@ def test_fewer_than_three_iterations_are_refused():
 @pytest.mark.parametrize(
     ("trace", "settings", "words"),
     [
-        (_dataset(np.full(50, 8.0)), {}, r"the trace does not fit its servers \(got peak 8000 kW, 78.4 of 10 x 10.2 kW\)"),
+        (_dataset(np.full(50, 8.0)), {}, r"does not fit its servers \(got peak 8000 kW, 78.4 of 10 x 10.2 kW\)"),
         (_dataset(np.full(5, 0.08)), {}, r"the trace is too short \(got 5 samples\)"),
         (_dataset(np.full(50, 0.08)), {"servers": 0}, r"servers must be a whole number"),
-        (_dataset(np.full(50, 0.08)), {"period_s": 40.0}, r"period_s does not fit the trace \(got 40.0 s\)\. Give 4 to 16"),
+        (_dataset(np.full(50, 0.08)), {"period_s": 40.0}, r"period_s does not fit the trace \(got 40.0 s\)"),
         (_dataset(np.full((2, 50), 0.08)), {}, r"the trace is not one series \(got member, time\)"),
         (xr.Dataset(), {}, r"the trace has no p_mw"),
         (7, {}, r"cannot read a trace from this \(got int\)"),
