@@ -22,6 +22,7 @@ _LONG_NAMES = {
     "delayed_mw": "work put off to a later time",
     "stored_mw": "rate of change of stored energy",
     "soc_pu": "state of charge",
+    "active_pu": "share of the servers whose job runs",
     "vm_pu": "voltage magnitude",
     "va_degree": "voltage angle",
     "loading_percent": "loading of rating",

@@ -97,18 +97,24 @@ class Spec(BaseModel):
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def unused(self) -> set[str]:
+        """Return the keys that have no effect as the others stand."""
+        return set()
+
     def assumptions(self, path: str = "") -> Iterator[Assumption]:
         """Yield every value of the spec with its origin.
 
         A default has the origin that its field declares; a value that a preset
         explains under ``origins`` has that one; any other was chosen in the file.
+        What has no effect is left out.
         """
         origins = getattr(self, "origins", {})
+        unused = self.unused()
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
             here = f"{path}.{name}" if path else name
             declared = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-            if name in {"origins", "title", "question", "source", "licence"} or value is None:
+            if name in {"origins", "title", "question", "source", "licence"} or name in unused or value is None:
                 continue
             if isinstance(value, Spec):
                 yield from value.assumptions(here)

@@ -133,6 +133,9 @@ class ClusterProfile(Spec):
 def _placed(part: ClusterJob, servers: int) -> TrainingProfile:
     spec = part.job
     changed: dict[str, Any] = {"servers": round(part.share_pu * servers)}
+    if changed["servers"] < 1:  # a study may have chosen the number of servers later
+        cure = f"Give at least {1 / part.share_pu:.0f} servers, or a larger share."
+        raise bad("a part of the cluster has no whole server", f"share_pu {part.share_pu} of {servers} servers", cure)
     if part.offset_s and spec.begin_s is not None:
         changed["begin_s"] = spec.begin_s + part.offset_s
     elif part.offset_s:

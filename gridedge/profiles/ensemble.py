@@ -49,7 +49,7 @@ def varied(spec: Spec, path: tuple[str | int, ...] = ()) -> Iterator[Varied]:
     field.  What a user set without an origin was chosen, and what has no effect is left as it is.
     """
     origins: dict[str, Origin] = getattr(spec, "origins", {})
-    unused: set[str] = spec.unused() if hasattr(spec, "unused") else set()
+    unused = spec.unused()
     for name, info in type(spec).model_fields.items():
         value = getattr(spec, name)
         if isinstance(value, Spec):

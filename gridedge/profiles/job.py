@@ -250,6 +250,11 @@ class TrainingProfile(Spec):
             if interval_s < self.period_s:
                 cure = f"Give at least one iteration between two; period_s is {self.period_s:g}."
                 found.append(Problem(f"{name}_interval_s is shorter than an iteration", f"{interval_s} s", cure))
+        every_s = self.checkpoint_interval_s
+        if every_s is not None and self.checkpoint_mode == "asynchronous" and self.checkpoint_s > every_s:
+            cure = "Shorten checkpoint_s or lengthen checkpoint_interval_s."
+            value = f"{self.checkpoint_s} s, every {every_s} s"
+            found.append(Problem("a checkpoint is not written before the next one begins", value, cure))
         if self.begin_s is not None and self.running_s > 0:
             cure = "Leave running_s out for a job that is started."
             found.append(Problem("a job with begin_s has not been running", f"running_s {self.running_s}", cure))

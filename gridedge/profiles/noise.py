@@ -73,17 +73,17 @@ def noise_knots(
     # Knots before time 0 have numbers below 0: an offset keeps them countable.
     first, last = int(np.floor(from_s / step)) - 1, int(np.ceil(to_s / step)) + 1
     at = np.arange(first, last + 1)
-    weights: Float = np.asarray(octaves.slope ** np.arange(octaves.count), dtype=float)
-    weights = weights / float(np.sqrt((weights**2).sum()))
+    weights = octaves.slope ** np.arange(octaves.count)
+    weights = weights / np.sqrt((weights**2).sum())
     level: Float = np.zeros(at.size)
-    for octave, weight in enumerate(weights):
+    for octave, weight in enumerate(weights.tolist()):
         size = 1 << octave
         number, within = np.divmod(at + (_BEFORE << octave), size)
         drawn = counted_normal(seed, member, stream + octave, int(number[0]), int(number[-1]) + 2)
         number -= number[0]
-        part = within / size
-        level += float(weight) * ((1.0 - part) * drawn[number] + part * drawn[number + 1])
-    time_s: Float = at * step
+        part: Float = within.astype(float) / size
+        level += weight * ((1.0 - part) * drawn[number] + part * drawn[number + 1])
+    time_s: Float = np.asarray(at * step, dtype=float)
     return time_s, np.clip(level, -NOISE_SIGMAS, NOISE_SIGMAS)
 
 

@@ -42,6 +42,15 @@ class Job:
         self.profile, self.seed, self.member, self.stream = profile, seed, member, stream
         self.runs = timeline(profile, end_s, seed=seed, member=member, stream=stream)
         self._shape = iteration_corners(profile)
+        self._begins = np.array([run.begin_s for run in self.runs])
+        running = [run for run in self.runs if run.idle_s > run.steps_s]
+        self._steps = np.array([-np.inf if r.begin_s == -np.inf else r.steps_s for r in running])
+        self._idles = np.array([r.idle_s for r in running])
+        spec, (evaluation_s, wait_s) = profile, pause_lengths(profile)
+        saves = [(r.start_s + r.length_s + evaluation_s * r.evaluated)[r.saved] + wait_s for r in self.runs]
+        kept = [(begins[begins <= r.stop_s], r.stop_s) for begins, r in zip(saves, self.runs, strict=True)]
+        self._writes = np.concatenate([begins for begins, _ in kept])
+        self._written = np.concatenate([np.minimum(begins + spec.checkpoint_s, stop_s) for begins, stop_s in kept])
 
     def power_pu(self, dt_s: float, start: int, stop: int) -> Float:
         """Return samples of the job's IT power, shape (stop - start,), in pu of nameplate."""
@@ -103,23 +112,19 @@ class Job:
         return quiet + step_means(noise, dt_s, start, stop, shift_s)
 
     def _active_at(self, at: Float) -> Float:
-        found = np.zeros(at.size)
-        for run in self.runs:
-            found[(at >= run.steps_s) & (at < run.idle_s)] = 1.0
-        if self.profile.begin_s is None:
-            found[at < self.runs[0].steps_s] = 1.0
-        return found
+        if not self._steps.size:
+            return np.zeros(at.size)
+        k = np.searchsorted(self._steps, at, side="right") - 1
+        return np.where(k < 0, 0.0, at < self._idles[k])
 
     def _line(self, from_s: float, to_s: float) -> Line:
         """Return the corners of the job's power."""
         idle = self.profile.idle_level_pu
         time, level = [np.array([-np.inf])], [np.array([idle])]
-        for run in self.runs:
-            if run.begin_s > to_s:
-                break
-            # After idle_s only the fall of a planned stop is left.
-            if run.idle_s + self.profile.stop_s < from_s:
-                continue
+        # A run that ended before the stretch has left idle power; the last one may still fall to it.
+        first = max(0, int(np.searchsorted(self._begins, from_s, side="right")) - 1)
+        last = int(np.searchsorted(self._begins, to_s, side="right"))
+        for run in self.runs[first:last]:
             here = self._run(run, from_s, to_s)
             time.append(here[0])
             level.append(here[1])
@@ -134,7 +139,7 @@ class Job:
         time, level = self._iterations(run, from_s, to_s)
         started = run.begin_s > -np.inf
         if started and spec.warm_up_s:
-            grown = np.clip((time - run.steps_s) / spec.warm_up_s, 0.0, 1.0)
+            grown = np.clip(time - run.steps_s, 0.0, spec.warm_up_s) / spec.warm_up_s
             level = init + grown * (level - init)
         head = ([run.begin_s, run.begin_s, run.steps_s], [idle, init, init]) if started else ([], [])
         tail: tuple[list[float], list[float]] = ([], [])
@@ -181,37 +186,31 @@ class Job:
 
     def _writing(self, from_s: float, to_s: float) -> Line:
         """Return the corners of a line that is 1 while an asynchronous checkpoint is written."""
-        spec = self.profile
-        evaluation_s, wait_s = pause_lengths(spec)
-        time, level = [np.array([-np.inf])], [np.zeros(1)]
-        for run in self.runs:
-            begins = (run.start_s + run.length_s + evaluation_s * run.evaluated)[run.saved] + wait_s
-            begins = begins[begins <= run.stop_s]
-            ends = np.minimum(begins + spec.checkpoint_s, run.stop_s)
-            time.append(np.stack([begins, begins, ends, ends], axis=1).ravel())
-            level.append(np.tile([0.0, 1.0, 1.0, 0.0], begins.size))
-        return _framed(np.concatenate(time), np.concatenate(level), from_s, to_s)
+        return _rectangles(self._writes, self._written, from_s, to_s)
 
     def _active(self, from_s: float, to_s: float) -> Line:
-        time, level = [-np.inf], [0.0]
-        for run in self.runs:
-            steps_s = -np.inf if run.begin_s == -np.inf else run.steps_s
-            if run.idle_s > steps_s:
-                time += [steps_s, steps_s, run.idle_s, run.idle_s]
-                level += [0.0, 1.0, 1.0, 0.0]
-        return _framed(np.array(time), np.array(level), from_s, to_s)
+        return _rectangles(self._steps, self._idles, from_s, to_s)
+
+
+def _rectangles(begins: Float, ends: Float, from_s: float, to_s: float) -> Line:
+    """Return a line that is 1 between each begin and its end, 0 elsewhere; they rise and do not overlap."""
+    first = int(np.searchsorted(ends, from_s, side="right"))
+    last = int(np.searchsorted(begins, to_s, side="right"))
+    begins, ends = begins[first:last], ends[first:last]
+    time = np.concatenate(([-np.inf], np.stack([begins, begins, ends, ends], axis=1).ravel()))
+    level = np.concatenate(([0.0], np.tile([0.0, 1.0, 1.0, 0.0], begins.size)))
+    return _framed(time, level, from_s, to_s)
 
 
 def _framed(time: Float, level: Float, from_s: float, to_s: float) -> Line:
     """Return a line with finite ends: held at its first and last level where it does not reach."""
-    finite = np.isfinite(time)
-    first = int(np.argmax(finite)) if finite.any() else time.size
-    lead = level[max(first - 1, 0)]
-    inner_t, inner_v = time[finite], level[finite]
-    front = min(from_s, float(inner_t[0])) if inner_t.size else from_s
-    back = max(to_s, float(inner_t[-1])) if inner_t.size else to_s
-    tail = level[-1]
-    return np.concatenate(([front], inner_t, [back])), np.concatenate(([lead], inner_v, [tail]))
+    ever, never = time == -np.inf, time == np.inf
+    lead = level[np.flatnonzero(ever)[-1]] if ever.any() else level[0]
+    inner = ~(ever | never)
+    time, level, tail = time[inner], level[inner], level[np.argmax(never)] if never.any() else level[-1]
+    front = min(from_s, float(time[0])) if time.size else from_s
+    back = max(to_s, float(time[-1])) if time.size else to_s
+    return np.concatenate(([front], time, [back])), np.concatenate(([lead], level, [tail]))
 
 
 def training_power_mw(

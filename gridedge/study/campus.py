@@ -106,12 +106,15 @@ def _servers(spec: StudySpec, base: Path) -> int:
         return _at_least_one(size.nameplate_mw * 1e3 / rated_kw, f"{size.nameplate_mw:g} MW nameplate", rated_kw)
     assert size.meter_peak_mw is not None  # Size holds exactly one
     # Servers come whole: the largest number whose metered peak stays within the size.  Without an own transformer the
-    # peak is proportional to their number; the transformer's losses only lower it.
+    # peak is proportional to their number, but for noise of their own and shares of a cluster that are rounded to whole
+    # servers; the transformer's losses only lower the number.
     bare = spec.model_copy(update={"site": _without_transformer(spec.site)})
     guess = 1000
     wanted = f"{size.meter_peak_mw:g} MW at the meter"
     most = _at_least_one(size.meter_peak_mw / _peak_mw(bare, base, guess) * guess, wanted, rated_kw)
     if spec.site.facility.transformer is None:
+        while most > 1 and _peak_mw(spec, base, most) > size.meter_peak_mw * (1 + 1e-9):
+            most -= 1
         return most
     least = 0  # holds; most + 1 does not
     beyond = most + 1
