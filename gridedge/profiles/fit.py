@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from gridedge import yamlfile
 from gridedge.errors import bad
 from gridedge.profiles.catalog import Server
 from gridedge.profiles.cycles import fold, follow, residual
@@ -91,7 +92,7 @@ class TrainingFit:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
         return {
-            "profile": self.profile.to_dict(),
+            "profile": self._written(),
             "dt_s": self.dt_s,
             "iterations": self.iterations,
             "edge_bound_s": self.edge_bound_s,
@@ -104,7 +105,11 @@ class TrainingFit:
 
     def to_yaml(self) -> str:
         """Return the profile as YAML text, for a file that ``generate`` and a study read."""
-        return self.profile.to_yaml()
+        return yamlfile.write(self._written())
+
+    def _written(self) -> dict[str, Any]:
+        # Defaults stay out, so that they keep their own origin when the file is read.
+        return self.profile.model_dump(mode="json", exclude_none=True, exclude_unset=True)
 
     def __str__(self) -> str:
         lines = [f"{'':<22}{'trace':>10}{'profile':>10}"]

@@ -75,6 +75,8 @@ def read_source(trace: Any, server: Any, servers: int | None) -> Source:
         p_kw, dt_s, name = trace["p_mw"].values.astype(float) * 1e3, schema.clock(trace), "the dataset"
     else:
         spec = _measured(trace)
+        if server is not None and "node_rated_kw" not in spec.model_fields_set:
+            spec = spec.model_copy(update={"node_rated_kw": find_server(server).rated_kw})
         found = read_trace(spec)
         notes += found.report
         average_s = found.average_s

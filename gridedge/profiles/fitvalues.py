@@ -120,6 +120,8 @@ def _keep_inside(v: Values) -> None:
         if over < 1.001:
             v["dip_fall_s"] *= 0.999 * over
             v["dip_recovery_s"] *= 0.999 * over
+    for name, value in v.items():
+        v[name] = float(f"{value:.6g}")
 
 
 def _unhide(

@@ -143,12 +143,16 @@ def test_an_init_phase_is_kept():
     assert found.profile.period_s == pytest.approx(16.9, rel=0.005)
 
 
-def test_the_result_round_trips_and_generates():
+def test_the_result_round_trips_and_generates(tmp_path):
     found = fit(BASE, 1.0, duration_s=300)
     assert load_profile(json.loads(json.dumps(found.to_dict()))["profile"]) == found.profile
-    assert "period_s" in found.to_yaml()
+    text = found.to_yaml()
+    assert "period_s" in text
+    assert "watchdog_s" not in text  # a default that was not fitted keeps its own origin
     assert "std_pu" in str(found)
-    gridedge.generate(found.profile, duration_s=60, dt_s=0.5)
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    assert load_profile(tmp_path / "mine.yaml") == found.profile
+    gridedge.generate(tmp_path / "mine.yaml", duration_s=60, dt_s=0.5)
 
 
 def test_an_own_server_is_carried_along():
