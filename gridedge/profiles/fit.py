@@ -15,28 +15,37 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from gridedge import schema
+from gridedge import yamlfile
 from gridedge.errors import bad
 from gridedge.profiles.catalog import Server
-from gridedge.profiles.catalog import server as find_server
-from gridedge.profiles.cycles import Cycles, find_pauses, fold, follow, residual
+from gridedge.profiles.cycles import fold, follow, residual
 from gridedge.profiles.fiterror import Figures, compare, cycle_rmse_pu
-from gridedge.profiles.job import NOISE_SIGMAS, TrainingProfile
-from gridedge.profiles.measured import MeasuredProfile, read_trace
-from gridedge.profiles.noisefit import Noise, fit_noise
-from gridedge.profiles.pauses import Pauses, classify, ends_of_the_job, low_stretches
-from gridedge.profiles.shapefit import Shape, fit_shape
-from gridedge.spec import build
+from gridedge.profiles.fitsource import Source, read_source
+from gridedge.profiles.fitvalues import (
+    CHOUKSE,
+    EDGES_S,
+    UNHIDDEN_PU,
+    Origins,
+    Values,
+    build_profile,
+    correlation,
+    profile_values,
+    short,
+    with_init,
+)
+from gridedge.profiles.job import TrainingProfile
+from gridedge.profiles.measured import MeasuredProfile
+from gridedge.profiles.noisefit import fit_noise
+from gridedge.profiles.pauses import classify, ends_of_the_job, low_stretches
+from gridedge.profiles.period import find_pauses
+from gridedge.profiles.shapefit import fit_shape
 
 Float = NDArray[np.float64]
 _FEWEST = 3  # iterations
 _FLAT = 0.05  # of the median: a narrower band without a period is a job that hides its communication
 _IRREGULAR = 0.3  # of the median: a narrower band without a period is taken as noise, and said
 _PERIOD_S = 16.9  # of the at-scale H100 job, where a flat trace shows none
-_UNHIDDEN_PU = 0.25
-_EDGES_S = (0.25, 0.05)
-_CHOUKSE = "the at-scale DGX-H100 waveform of Choukse et al., arXiv 2508.14318 (2025)"
-_PLAUSIBLE = (0.02, 1.2)  # largest power over the nameplate
+_LONG_S = 10.0  # low part of an iteration: longer ones are rather checkpoints
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ class TrainingFit:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
         return {
-            "profile": self.profile.to_dict(),
+            "profile": self._written(),
             "dt_s": self.dt_s,
             "iterations": self.iterations,
             "edge_bound_s": self.edge_bound_s,
@@ -96,24 +105,17 @@ class TrainingFit:
 
     def to_yaml(self) -> str:
         """Return the profile as YAML text, for a file that ``generate`` and a study read."""
-        return self.profile.to_yaml()
+        return yamlfile.write(self._written())
+
+    def _written(self) -> dict[str, Any]:
+        # Defaults stay out, so that they keep their own origin when the file is read.
+        return self.profile.model_dump(mode="json", exclude_none=True, exclude_unset=True)
 
     def __str__(self) -> str:
         lines = [f"{'':<22}{'trace':>10}{'profile':>10}"]
         lines += [f"{name:<22}{pair[0]:>10.4g}{pair[1]:>10.4g}" for name, pair in self.figures.items()]
         lines.append(f"{'cycle_rmse_pu':<22}{'':>10}{self.cycle_rmse_pu:>10.4g}")
         return "\n".join([*lines, "", *self.notes])
-
-
-@dataclass(frozen=True)
-class _Source:
-    p_pu: Float
-    dt_s: float
-    server: Server
-    servers: int
-    name: str
-    notes: list[str]
-    node_pu: Float | None = None
 
 
 def fit_training(
@@ -164,7 +166,7 @@ def fit_training(
     ``edge_bound_s`` are taken from the published at-scale waveform (arXiv 2508.14318) instead, so that a
     ramp is not made too slow, and marked assumed.
     """
-    source = _read(trace, server, servers)
+    source = read_source(trace, server, servers)
     p, dt_s = source.p_pu, source.dt_s
     notes = source.notes
     job = ends_of_the_job(p, dt_s)
@@ -176,6 +178,8 @@ def fit_training(
         raise bad("period_s does not fit the trace", f"{period_s} s", cure)
     period, known, how = find_pauses(inner, dt_s, longest_s=longest_s, near_s=period_s)
     cycles = None if period is None else follow(inner, known, dt_s, period.period_s)
+    if cycles is not None and cycles.start_s.size < _FEWEST:
+        cycles = None
     if cycles is None:
         return _flat(source, inner, job.init(p), period_s, unhidden_pu)
     notes += [how] if how else []
@@ -186,279 +190,45 @@ def fit_training(
     steep = (slope > 0.1 * (shape.compute - shape.communication)).astype(float)
     left = residual(inner, dt_s, cycles, at_s, mean, steep)
     noise = fit_noise(left, dt_s)
-    # Less what the reading of a start is off by, an edge cannot be shorter than the step shows.
-    bound_s = dt_s
+    bound_s = source.edge_bound_s
     pauses = classify(inner, dt_s, cycles, float(np.mean(mean)))
-    values, origins, said = _values(source, shape, cycles, noise, pauses, bound_s, unhidden_pu)
+    values, origins, said = profile_values(source, shape, cycles, noise, pauses, bound_s, unhidden_pu)
     notes += said
-    rho = _correlation(source, job.first, job.last, cycles, at_s, steep)
+    if source.node_pu is not None and source.node_pu.shape[0] > 1:
+        notes.append(
+            "The columns are added up: where their recorders' clocks disagree, edges of the sum are longer than those "
+            "of one server. Fit a single column to see."
+        )
+    rho = correlation(source, job.first, job.last, cycles, at_s, steep)
     if rho is not None and values.get("noise_pu"):
         columns = source.node_pu.shape[0] if source.node_pu is not None else 1
-        values["noise_pu"] = _short(values["noise_pu"] / np.sqrt(rho + (1 - rho) / columns))
-        values["node_correlation"] = _short(rho)
+        values["noise_pu"] = short(values["noise_pu"] / np.sqrt(rho + (1 - rho) / columns))
+        values["node_correlation"] = short(rho)
         origins["node_correlation"] = ("measured", f"noise of {columns} distinct columns of {source.name}")
-    values, origins = _with_init(values, origins, job.init(p), source, notes)
-    profile = _build(source, values, origins, notes)
+    values, origins = with_init(values, origins, job.init(p), source, notes)
+    profile = build_profile(source, values, origins, notes)
     # From the first iteration on, so that pauses fall where the trace has them.
     stretch = inner[int(cycles.start_s[0] / dt_s) :]
     figures = compare(stretch, profile, dt_s)
     rmse = cycle_rmse_pu(profile, at_s, mean, count, dt_s)
-    rise, fall = _edges(shape)
+    if rmse > 0.03 * (shape.compute - shape.communication):
+        notes.append(
+            f"The iteration has more structure than the profile: {rmse:.3g} pu root mean square, "
+            f"{rmse / (shape.compute - shape.communication):.1%} of its swing."
+        )
+    if (1 - profile.compute_share) * profile.period_s > _LONG_S:
+        notes.append(
+            f"The low part of the iteration lasts {(1 - profile.compute_share) * profile.period_s:.3g} s: it may be a "
+            "pause, every time, of a job whose iterations do not show; the waveform is the same."
+        )
+    rise, fall = shape.rise_s, shape.fall_s
     return TrainingFit(
         profile, dt_s, int(cycles.start_s.size), bound_s, rise, fall, rmse, figures, tuple(dict.fromkeys(notes))
     )
 
 
-def _read(trace: Any, server: Any, servers: int | None) -> _Source:
-    """Return the trace in pu of its servers' nameplate."""
-    if servers is not None and (isinstance(servers, bool) or not isinstance(servers, int) or servers < 1):
-        raise bad("servers must be a whole number of 1 or more", servers, "Give the number the trace is the sum of.")
-    notes: list[str] = []
-    node_kw: Float | None = None
-    if isinstance(trace, xr.Dataset):
-        schema.require(trace, ["p_mw"], thing="the trace")
-        if trace["p_mw"].dims != ("time",):
-            cure = "Take one: ds.isel(member=0), or sum over the nodes."
-            raise bad("the trace is not one series", ", ".join(map(str, trace["p_mw"].dims)), cure)
-        chosen = server if server is not None else trace.attrs.get("server")
-        count = servers if servers is not None else trace.attrs.get("servers")
-        if count is None:
-            raise bad("the number of servers is not stated", "servers", "Give servers=, the number the trace sums.")
-        p_kw, dt_s, name = trace["p_mw"].values.astype(float) * 1e3, schema.clock(trace), "the dataset"
-    else:
-        spec = _measured(trace)
-        found = read_trace(spec)
-        notes += found.report
-        chosen, name, dt_s = server, Path(found.source).name, found.dt_s
-        machine = find_server("8xH100" if chosen is None else chosen)
-        if found.of == "accelerator":
-            host_kw = machine.host_kw / machine.accelerators
-            each_kw = found.p_node_kw + host_kw
-            p_kw = found.p_node_kw.mean(axis=1) * machine.accelerators + machine.host_kw
-            count = servers if servers is not None else int(np.ceil(found.nodes_in_file / machine.accelerators))
-            p_kw, node_kw = p_kw * count, each_kw.T * machine.accelerators
-            notes.append(
-                f"Power beside the accelerators, {machine.host_kw:.3g} kW per {machine.name}, is added as a constant "
-                "(assumed)."
-            )
-        else:
-            count = servers if servers is not None else spec.nodes or found.nodes_in_file
-            p_kw, node_kw = found.p_mw(spec.nodes) * 1e3, found.p_node_kw.T
-    machine = find_server("8xH100" if chosen is None else chosen)
-    if chosen is None:
-        notes.append("The server is taken as 8xH100 (assumed): give server= if it is another.")
-    p_pu = p_kw / (count * machine.rated_kw)
-    peak = float(p_pu.max())
-    if not _PLAUSIBLE[0] <= peak <= _PLAUSIBLE[1]:
-        value = f"peak {p_kw.max():.4g} kW, {peak:.3g} of {count} x {machine.rated_kw:g} kW"
-        raise bad("the trace does not fit its servers", value, "Correct servers=, server= or the unit.")
-    if p_pu.size < 12:
-        raise bad("the trace is too short", f"{p_pu.size} samples", "Record at least three iterations.")
-    if node_kw is not None:
-        node_kw = np.unique(node_kw, axis=0) / machine.rated_kw
-    return _Source(p_pu, dt_s, machine, int(count), name, notes, node_kw)
-
-
-def _measured(trace: Any) -> MeasuredProfile:
-    if isinstance(trace, MeasuredProfile):
-        return trace
-    if isinstance(trace, Mapping):
-        return build(MeasuredProfile, {"kind": "measured", **trace})
-    if isinstance(trace, str | Path):
-        return MeasuredProfile(trace=str(trace))
-    raise bad(
-        "cannot read a trace from this", type(trace).__name__, "Give a path, a dict or a Dataset with p_mw(time)."
-    )
-
-
-def _edges(shape: Shape) -> tuple[float, float]:
-    return shape.rise_s, shape.fall_s
-
-
-def _short(value: float) -> float:
-    """Return four significant digits: more than a trace can tell."""
-    return float(f"{value:.4g}")
-
-
-_Values = dict[str, Any]
-_Origins = dict[str, tuple[str, str]]
-
-
-def _values(
-    source: _Source,
-    shape: Shape,
-    cycles: Cycles,
-    noise: Noise,
-    pauses: Pauses,
-    bound_s: float,
-    unhidden_pu: float | None,
-) -> tuple[_Values, _Origins, list[str]]:
-    """Return the profile's keys, where each comes from, and what must be said of them."""
-    seen = f"fitted to {source.name}"
-    period_s = _short(cycles.period_s)
-    stretch = period_s / shape.period_s
-    v: _Values = {"period_s": period_s, "period_jitter_pu": _short(min(cycles.jitter_pu, 0.15))}
-    o: _Origins = {}
-    notes = [
-        f"{cycles.start_s.size} iterations of {period_s:g} s, {np.count_nonzero(cycles.pause_s)} of them with a pause "
-        "after it."
-    ]
-    if cycles.jitter_pu > 0.15:
-        notes.append(f"The iterations' lengths scatter by {cycles.jitter_pu:.1%}; the profile holds 15 % at the most.")
-    v["compute_pu"], low = _short(shape.compute), shape.communication
-    rise_s, fall_s = _edges(shape)
-    unresolved = []
-    for name, edge_s, published_s in (("rise_s", rise_s, _EDGES_S[0]), ("fall_s", fall_s, _EDGES_S[1])):
-        if edge_s > bound_s:
-            v[name] = _short(edge_s * stretch)
-        else:
-            v[name] = min(published_s, bound_s)
-            o[name] = ("assumed", f"{source.name} shows {bound_s:g} s or less only; as in {_CHOUKSE}")
-            unresolved.append(name)
-    if unresolved:
-        notes.append(
-            f"{' and '.join(unresolved)}: the trace's step of {source.dt_s:g} s cannot show edges this short; they are "
-            f"{bound_s:g} s at the most, and taken from the published at-scale waveform (assumed)."
-        )
-    # The middle of the steep edge is what a coarse trace fixes; a shorter edge keeps it there.
-    middle_s = (shape.busy_s + shape.fall_s / 2) * stretch - (shape.rise_s * stretch - v["rise_s"]) / 2
-    v["compute_share"] = _short(np.clip((middle_s - v["fall_s"] / 2) / period_s, 0.01, 0.99))
-    levels = {"taper_pu": shape.taper, "residual_pu": shape.residual, "dip_pu": shape.dip}
-    levels["overshoot_pu"] = shape.overshoot
-    overlap, full_low, full = _unhide(shape.compute, low, levels, unhidden_pu, notes)
-    v["overlap_pu"], v["communication_pu"] = _short(overlap), _short(full_low)
-    if overlap:
-        o["communication_pu"] = (
-            ("chosen", "unhidden_pu of the fit")
-            if unhidden_pu is not None
-            else ("assumed", f"nothing hidden: {_CHOUKSE}")
-        )
-        o["overlap_pu"] = ("assumed", f"{source.name} shows a floor of {low:.3g} pu, against communication_pu")
-    v |= {name: _short(level) for name, level in full.items() if level is not None}
-    if shape.taper is not None:
-        v |= {"taper_s": _short(shape.taper_s * stretch), "residual_s": _short(shape.residual_s * stretch)}
-    if shape.dip is not None:
-        v["dip_at_s"] = _short(shape.dip_at_s * stretch)
-        v |= {
-            "dip_fall_s": _short(shape.dip_fall_s * stretch),
-            "dip_recovery_s": _short(shape.dip_recovery_s * stretch),
-        }
-    if shape.overshoot is not None:
-        v["overshoot_s"] = _short(shape.overshoot_s * stretch)
-    _keep_inside(v)
-    v |= pauses.values(period_s, notes)
-    v["noise_pu"] = _short(min(noise.noise_pu, 0.2))
-    if noise.noise_pu:
-        v |= {"noise_step_s": _short(noise.step_s), "noise_octaves": noise.octaves, "noise_slope": _short(noise.slope)}
-    return v, {**dict.fromkeys(v, ("measured", seen)), **o}, notes
-
-
-def _keep_inside(v: _Values) -> None:
-    """Trim what rounding has moved past the end of its phase."""
-    busy_s, wait_s = v["compute_share"] * v["period_s"], (1 - v["compute_share"]) * v["period_s"]
-    v["rise_s"] = min(v["rise_s"], 0.99 * busy_s)
-    v["fall_s"] = min(v["fall_s"], 0.99 * wait_s)
-    head_s = v["rise_s"]
-    if "overshoot_pu" in v:
-        v["overshoot_s"] = max(min(v["overshoot_s"], 0.99 * (busy_s - head_s)), 1e-4)
-        head_s += v["overshoot_s"]
-    if "taper_s" in v:
-        v["taper_s"] = min(v["taper_s"], 0.99 * (busy_s - head_s))
-        v["residual_s"] = min(v["residual_s"], 0.99 * (wait_s - v["fall_s"]))
-    if "dip_pu" in v:
-        end_s = busy_s - v.get("taper_s", 0.0)
-        v["dip_at_s"] = max(v["dip_at_s"], 1.0001 * head_s)
-        over = (end_s - v["dip_at_s"]) / (v["dip_fall_s"] + v["dip_recovery_s"])
-        if over < 1.001:
-            v["dip_fall_s"] *= 0.999 * over
-            v["dip_recovery_s"] *= 0.999 * over
-
-
-def _unhide(
-    high: float, low: float, levels: dict[str, float | None], unhidden_pu: float | None, notes: list[str]
-) -> tuple[float, float, dict[str, float | None]]:
-    """Return the overlap, and the levels as they would be without it."""
-    bottom = _UNHIDDEN_PU if unhidden_pu is None else unhidden_pu
-    whole = high - bottom
-    shown = (high - low) / whole if whole > 0 else 1.0
-    if shown >= 0.98:
-        return 0.0, low, levels
-    full = {name: None if level is None else high + (level - high) / shown for name, level in levels.items()}
-    if any(level is not None and not 0.0 <= level <= 1.5 for level in full.values()):
-        notes.append(
-            f"The floor of {low:.3g} pu may hide {1 - shown:.0%} of the communication, but a dip is deeper: levels are "
-            "kept as they are seen, overlap 0."
-        )
-        return 0.0, low, levels
-    notes.append(
-        f"The iteration falls to {low:.3g} pu. Against {bottom:g} pu with nothing hidden, {1 - shown:.0%} of the "
-        "communication is overlapped; only the product of depth and overlap is measured."
-    )
-    return 1.0 - shown, bottom, full
-
-
-def _correlation(source: _Source, first: int, last: int, cycles: Cycles, at_s: Float, steep: Float) -> float | None:
-    """Return the correlation of the columns' noise, None where there is one column only."""
-    if source.node_pu is None or source.node_pu.shape[0] < 2:
-        return None
-    own = []
-    bins = at_s.size
-    for row in source.node_pu:
-        here = row[first:last]
-        where_s, mean, _, _ = fold(here, source.dt_s, cycles, bins=bins)
-        own.append(residual(here, source.dt_s, cycles, where_s, mean, np.interp(where_s, at_s, steep)))
-    table = np.stack(own)
-    table = table[:, np.isfinite(table).all(axis=0)]
-    n = table.shape[0]
-    each = float(np.mean(np.var(table, axis=1)))
-    if table.shape[1] < 30 or each <= 0:
-        return None
-    return float(np.clip((n * np.var(table.mean(axis=0)) / each - 1) / (n - 1), 0.0, 1.0))
-
-
-def _with_init(
-    values: _Values, origins: _Origins, init: tuple[float, float] | None, source: _Source, notes: list[str]
-) -> tuple[_Values, _Origins]:
-    if init is None:
-        return values, origins
-    length_s, level = init
-    notes.append(
-        f"Before the first iteration there are {length_s:.4g} s at {level:.3g} pu: taken as the init phase. The "
-        "profile is of a running job; set begin_s to see it start."
-    )
-    found = {"init_s": _short(length_s), "init_pu": _short(level)}
-    return {**values, **found}, {**origins, **dict.fromkeys(found, ("measured", f"fitted to {source.name}"))}
-
-
-def _build(source: _Source, values: _Values, origins: _Origins, notes: list[str]) -> TrainingProfile:
-    """Build the profile; what its rules do not hold is trimmed, and said."""
-    own = source.server
-    known = own.name if _in_catalogue(own) else own.to_dict()
-    data = {
-        "kind": "training",
-        "title": f"Training job fitted to {source.name}",
-        "source": f"fitted to {source.name} at its step of {source.dt_s:g} s",
-        "licence": "that of the trace",
-        "server": known,
-        "servers": source.servers,
-        **values,
-    }
-    lowest = build(TrainingProfile, {**data, "noise_pu": 0.0}).lowest_pu
-    if NOISE_SIGMAS * data["noise_pu"] > lowest:
-        data["noise_pu"] = _short(0.99 * lowest / NOISE_SIGMAS)
-        notes.append(f"noise_pu was cut to {data['noise_pu']:g}, a third of the lowest level.")
-    data["origins"] = {key: {"mark": mark, "source": text} for key, (mark, text) in origins.items() if key in data}
-    return build(TrainingProfile, data)
-
-
-def _in_catalogue(own: Server) -> bool:
-    from gridedge.profiles.catalog import servers as catalogue
-
-    return catalogue().get(own.name) == own
-
-
 def _flat(
-    source: _Source, p: Float, init: tuple[float, float] | None, period_s: float | None, unhidden_pu: float | None
+    source: Source, p: Float, init: tuple[float, float] | None, period_s: float | None, unhidden_pu: float | None
 ) -> TrainingFit:
     """Return the profile of a job that shows no iteration, or refuse."""
     dt_s, notes = source.dt_s, source.notes
@@ -473,7 +243,7 @@ def _flat(
         )
         raise bad("the trace swings and shows no iteration", value, cure)
     period = _PERIOD_S if period_s is None else period_s
-    bottom = min(_UNHIDDEN_PU if unhidden_pu is None else unhidden_pu, 0.9 * level)
+    bottom = min(UNHIDDEN_PU if unhidden_pu is None else unhidden_pu, 0.9 * level)
     # A recorder's step hides what is faster; of the slower part nothing is a swing of the iterations.
     noise = fit_noise(np.where(rest, p - level, np.nan), dt_s)
     length = f"{period:g} s " + ("as given." if period_s is not None else "as published at scale (assumed).")
@@ -488,28 +258,28 @@ def _flat(
             f"{p.size * dt_s / _FEWEST:.4g} s: the swing is taken as noise, overlap_pu as 1. Iterations shorter than "
             f"four steps cannot be told; record at a finer step, or give period_s. The period is {length}"
         )
-    values: _Values = {
+    values: Values = {
         "period_s": period,
-        "compute_pu": _short(level),
-        "communication_pu": _short(bottom),
+        "compute_pu": short(level),
+        "communication_pu": short(bottom),
         "compute_share": 0.8,
         "overlap_pu": 1.0,
-        "rise_s": _EDGES_S[0],
-        "fall_s": _EDGES_S[1],
-        "noise_pu": _short(min(noise.noise_pu, 0.2)),
-        "noise_step_s": _short(noise.step_s),
+        "rise_s": EDGES_S[0],
+        "fall_s": EDGES_S[1],
+        "noise_pu": short(min(noise.noise_pu, 0.2)),
+        "noise_step_s": short(noise.step_s),
         "noise_octaves": noise.octaves,
-        "noise_slope": _short(noise.slope),
+        "noise_slope": short(noise.slope),
     }
-    origins: _Origins = dict.fromkeys(values, ("measured", f"fitted to {source.name}"))
-    guess = f"does not show in a flat trace; as in {_CHOUKSE}"
+    origins: Origins = dict.fromkeys(values, ("measured", f"fitted to {source.name}"))
+    guess = f"does not show in a flat trace; as in {CHOUKSE}"
     origins |= dict.fromkeys(("communication_pu", "compute_share", "rise_s", "fall_s"), ("assumed", guess))
     origins["period_s"] = ("assumed", guess) if period_s is None else ("chosen", "period_s of the fit")
     found = pauses.values(period, notes)
     values |= found
     origins |= dict.fromkeys(found, ("measured", f"fitted to {source.name}"))
-    values, origins = _with_init(values, origins, init, source, notes)
-    profile = _build(source, values, origins, notes)
+    values, origins = with_init(values, origins, init, source, notes)
+    profile = build_profile(source, values, origins, notes)
     rmse = float(abs(np.mean(p[rest]) - profile.compute_pu))
     figures = compare(p, profile, dt_s)
     return TrainingFit(profile, dt_s, 0, dt_s, dt_s, dt_s, rmse, figures, tuple(dict.fromkeys(notes)))

@@ -27,6 +27,7 @@ _HOST = ("hostname", "host", "instance", "node")
 _DMON = re.compile(r"^\s*GPU\s+(\d+)\s+(.*)$")
 _LONGEST = 2.5  # steps that a reading may hold: after that it is missing
 _UNITS = "W"
+_AVERAGE_S = 1.0  # power.draw on most accelerators since Ampere (nvidia-smi manual, "Power Draw")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Readings:
         Line of the file that each stands on.
     notes : tuple of str
         What a reader of the result must know.
+    average_s : float
+        What the tool averages a reading over; 0 where it does not. [s]
     """
 
     unit: tuple[str, ...]
@@ -52,6 +55,7 @@ class Readings:
     p_w: tuple[NDArray[np.float64], ...]
     line: tuple[NDArray[np.int64], ...]
     notes: tuple[str, ...]
+    average_s: float = 0.0
 
 
 def is_accelerator_log(text: str) -> bool:
@@ -149,7 +153,8 @@ def _table(text: str, source: str) -> Readings:
     units = list(dict.fromkeys(label))
     where = [np.flatnonzero(label == unit) for unit in units]
     notes = [] if by else ["The log does not name its accelerators: every row is taken as one accelerator's."]
-    if power[0].startswith("power.draw") and "instant" not in power[0]:
+    averaged = power[0].startswith("power.draw") and "instant" not in power[0]
+    if averaged:
         notes.append(
             "power.draw is an average over 1 s on most accelerators since Ampere: edges shorter than that are not in "
             "this log (power.draw.instant has them)."
@@ -166,6 +171,7 @@ def _table(text: str, source: str) -> Readings:
         tuple(p_w[k] for k in where),
         tuple(line[k] for k in where),
         tuple(notes),
+        _AVERAGE_S if averaged else 0.0,
     )
 
 

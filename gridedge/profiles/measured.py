@@ -91,6 +91,8 @@ class Trace:
         Power columns of the file; more than ``node_names`` where duplicates were dropped.
     of : {"node", "accelerator"}
         What a column measures.
+    average_s : float
+        What the recorder averages a reading over; 0 if it is not known to. [s]
     """
 
     time_s: NDArray[np.float64]
@@ -101,6 +103,7 @@ class Trace:
     source: str
     nodes_in_file: int
     of: Literal["node", "accelerator"] = "node"
+    average_s: float = 0.0
 
     def p_mw(self, nodes: int | None = None) -> NDArray[np.float64]:
         """Return the power of ``nodes`` nodes.
@@ -237,7 +240,17 @@ def read_trace(profile: MeasuredProfile, *, base: Path | None = None) -> Trace:
         *repeated,
     )
     names = tuple(sheet.names[k] for k in used)
-    return Trace(reading.time_s, reading.p_kw[:, used], names, dt_s, report, str(path), len(sheet.names), sheet.of)
+    return Trace(
+        reading.time_s,
+        reading.p_kw[:, used],
+        names,
+        dt_s,
+        report,
+        str(path),
+        len(sheet.names),
+        sheet.of,
+        sheet.average_s,
+    )
 
 
 @dataclass

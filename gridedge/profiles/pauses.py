@@ -12,7 +12,10 @@ from gridedge.profiles.cycles import Cycles
 
 Float = NDArray[np.float64]
 _DEEP = 0.5  # of the mean power: a pause below it is read as a checkpoint, one above as an evaluation
+_RARE = 0.15  # of the time: low stretches that take more are no pauses of a flat job
 _EDGE_S = {"checkpoint": 1.0, "evaluation": 0.5}
+_SHARP = 0.6  # of the depth within one step: the edge is shorter than the trace shows
+_SHARP_S = 0.25  # then as the published rise of an iteration (arXiv 2508.14318)
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,10 @@ def ends_of_the_job(p: Float, dt_s: float) -> Ends:
     above = np.flatnonzero(p > level)
     first = int(above[above >= first][0]) if first else 0
     last = int(above[above < last][-1]) + 1 if last < p.size else p.size
-    # The climb itself is no iteration: the job begins where it first reaches its high level.
-    reached = np.flatnonzero(p[first:] > low + 0.85 * (high - low))
-    if first and reached.size:
-        first += int(reached[0])
+    if first:
+        # The climb belongs to the job, not to what comes before: it begins where power leaves that level.
+        before = float(np.median(p[:first]))
+        first = int(np.flatnonzero(p[:first] <= max(before, p[:first].min()) + 0.1 * (high - before))[-1]) + 1
     return Ends(first if first > 1 else 0, last, p.size, dt_s)
 
 
@@ -84,6 +87,7 @@ class Kind:
     length_s: float
     level_pu: float
     spread_s: float
+    sharp: bool
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Pauses:
             # A hair less than whole iterations, so that rounding never puts a pause off by one.
             even = whole >= 1 and abs(kind.iterations - whole) < 0.1
             interval_s = whole * period_s * (1 - 1e-6) if even else max(kind.interval_s, 1.001 * period_s)
-            edge_s = min(_EDGE_S[name], 0.45 * kind.length_s)
+            edge_s = min(_SHARP_S if kind.sharp else _EDGE_S[name], 0.45 * kind.length_s)
             found |= {
                 f"{name}_interval_s": float(f"{interval_s:.8g}"),
                 f"{name}_s": float(f"{kind.length_s:.4g}"),
@@ -138,10 +142,16 @@ def classify(p: Float, dt_s: float, cycles: Cycles, mean_pu: float) -> Pauses:
     paused = np.flatnonzero(cycles.pause_s > max(dt_s, 0.1 * cycles.period_s))
     begin_s = cycles.start_s[paused] + cycles.length_s[paused]
     length_s = cycles.pause_s[paused]
+    sharp = np.array([_sharpness(p, dt_s, b, n) for b, n in zip(begin_s, length_s, strict=True)])
     level = np.array([_level(p, dt_s, b, n) for b, n in zip(begin_s, length_s, strict=True)])
     trained = np.cumsum(cycles.length_s)
     deep = level < _DEEP * mean_pu
-    return Pauses(*(_kind(trained, paused[k], length_s[k], level[k], cycles.period_s) for k in (deep, ~deep)))
+    return Pauses(
+        *(
+            _kind(trained, paused[k], length_s[k], level[k], sharp[k], cycles.period_s, float(trained[-1]))
+            for k in (deep, ~deep)
+        )
+    )
 
 
 def _level(p: Float, dt_s: float, begin_s: float, length_s: float) -> float:
@@ -151,14 +161,34 @@ def _level(p: Float, dt_s: float, begin_s: float, length_s: float) -> float:
     return float(np.median(inner)) if inner.size else float(p[k])
 
 
-def _kind(trained: Float, paused: NDArray[np.intp], length_s: Float, level: Float, period_s: float) -> Kind | None:
+def _sharpness(p: Float, dt_s: float, begin_s: float, length_s: float) -> float:
+    """Return the steepest step around a pause over the largest range there."""
+    near = p[max(int(begin_s / dt_s) - 3, 0) : int((begin_s + length_s) / dt_s) + 4]
+    return float(np.abs(np.diff(near)).max() / max(float(np.ptp(near)), 1e-12)) if near.size > 1 else 0.0
+
+
+def _kind(
+    trained: Float,
+    paused: NDArray[np.intp],
+    length_s: Float,
+    level: Float,
+    sharp: Float,
+    period_s: float,
+    total_s: float,
+) -> Kind | None:
     if not paused.size:
         return None
-    between = np.diff(trained[paused]) if paused.size > 1 else np.array([trained[-1]])
+    between = np.diff(trained[paused]) if paused.size > 1 else np.array([total_s])
     interval_s = float(np.median(between)) if paused.size > 2 else float(np.mean(between))
     spread = float(np.std(length_s))
     return Kind(
-        int(paused.size), interval_s, interval_s / period_s, float(np.median(length_s)), float(np.median(level)), spread
+        int(paused.size),
+        interval_s,
+        interval_s / period_s,
+        float(np.median(length_s)),
+        float(np.median(level)),
+        spread,
+        bool(np.median(sharp) > _SHARP),
     )
 
 
@@ -174,11 +204,14 @@ def low_stretches(p: Float, dt_s: float) -> tuple[NDArray[np.bool_], Pauses]:
     rest = everything.copy()
     for b, e in zip(begins, ends, strict=True):
         rest[max(b - 2, 0) : e + 2] = False
-    if rest.mean() < 0.5:
+    if rest.mean() < 1 - _RARE:
         return everything, Pauses(None, None)
-    level = np.array([np.median(p[b:e]) for b, e in zip(begins, ends, strict=True)])
-    length_s = (ends - begins) * dt_s
-    trained = begins * dt_s - np.concatenate(([0.0], np.cumsum(length_s)[:-1]))
+    level: Float = np.array([float(np.median(p[b:e])) for b, e in zip(begins, ends, strict=True)])
+    length_s: Float = np.asarray((ends - begins) * dt_s, dtype=np.float64)
+    sharp = np.array([_sharpness(p, dt_s, b * dt_s, n) for b, n in zip(begins, length_s, strict=True)])
+    trained: Float = np.asarray(begins * dt_s - np.concatenate(([0.0], np.cumsum(length_s)[:-1])), dtype=np.float64)
     deep = level < _DEEP * float(np.median(p[rest]))
     index: NDArray[np.intp] = np.arange(begins.size)
-    return rest, Pauses(*(_kind(trained, index[k], length_s[k], level[k], 1.0) for k in (deep, ~deep)))
+    return rest, Pauses(
+        *(_kind(trained, index[k], length_s[k], level[k], sharp[k], np.inf, p.size * dt_s) for k in (deep, ~deep))
+    )

@@ -48,6 +48,8 @@ class Sheet:
         What a reader of the result must know.
     of : {"node", "accelerator"}
         What a power column measures.
+    average_s : float
+        What the recorder averages a reading over, where that is longer than its step may be. [s]
     """
 
     time_s: NDArray[np.float64]
@@ -58,6 +60,7 @@ class Sheet:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     of: Literal["node", "accelerator"] = "node"
+    average_s: float = 0.0
 
 
 def locate(trace: str, base: Path | None) -> Path:
@@ -114,7 +117,17 @@ def read_sheet(path: Path, *, step_s: float | None = None) -> Sheet:
         readings = read_accelerator_log(text, path.name, step_s)
         time_s, p_kw, line, notes, found = even(readings, path.name)
         sha256 = hashlib.sha256(content).hexdigest()
-        return Sheet(time_s, p_kw, readings.unit, line, sha256, tuple(found), (*readings.notes, *notes), "accelerator")
+        return Sheet(
+            time_s,
+            p_kw,
+            readings.unit,
+            line,
+            sha256,
+            tuple(found),
+            (*readings.notes, *notes),
+            "accelerator",
+            readings.average_s,
+        )
     header, frame = _table(text, path.name)
     where = f"{path.name}:1"
     clock = _clock_column(header, where)
