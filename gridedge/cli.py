@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridedge import cli_generate
+from gridedge import cli_generate, cli_weigh
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def run(
 
 app.command()(cli_generate.generate)
 app.command()(cli_generate.sheet)
+app.command()(cli_weigh.check)
+app.command()(cli_weigh.compare)
 
 
 @app.command()

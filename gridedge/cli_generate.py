@@ -66,8 +66,8 @@ def generate(
         duration = float(year_s(beginning(start, tz))) if form in INTERVAL_S else 600.0
     wanted: dict[str, Any] = {"form": form, "start": start, "tz": tz, "maximum": maximum, "format": format}
     refuse_early(out, duration_s=duration, dt_s=dt, **wanted)
-    spec = None if facility is None else _facility(facility, power_factor)
-    load = _load(profile, settings, duration, dt, seed, members)
+    spec = None if facility is None else facility_of(facility, power_factor)
+    load = load_of(profile, settings, duration, dt, seed, members)
     if spec is not None:
         load, power_factor = _metered(load, spec), None
     _tell(export(load, out, power_factor=power_factor, **wanted))
@@ -96,8 +96,8 @@ def sheet(
     from gridedge.formats.sheet import request_sheet
     from gridedge.formats.sheet_page import table
 
-    spec = _facility(facility, power_factor)
-    load = _metered(_load(profile, settings, duration, dt, seed, members), spec)
+    spec = facility_of(facility, power_factor)
+    load = _metered(load_of(profile, settings, duration, dt, seed, members), spec)
     found = request_sheet(
         load,
         energisation_mw=_years(energise),
@@ -118,7 +118,7 @@ def sheet(
     typer.echo(f"Wrote {out}")
 
 
-def _load(
+def load_of(
     profile: str, settings: list[str] | None, duration: float, dt: float, seed: int, members: int | None
 ) -> xr.Dataset:
     """Make a profile's IT power, with the settings put over it."""
@@ -139,7 +139,8 @@ def _load(
     return load
 
 
-def _facility(name: str, power_factor: float | None) -> Facility:
+def facility_of(name: str, power_factor: float | None) -> Facility:
+    """Return the default facility or that of a file, with another power factor where one is given."""
     from gridedge.sites.facility import Facility
     from gridedge.spec import build
 

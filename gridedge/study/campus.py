@@ -55,7 +55,7 @@ class Campus:
 
 def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     """Size the site and run every strategy on the waveform's clock."""
-    servers = _servers(spec, base)
+    servers = servers_of(spec, base)
     load = it_power(spec, base, servers)
     bare = _measured_stretch(spec, _at_meter(spec, load, bus))
     strategies = {}
@@ -91,7 +91,8 @@ def _at_meter(spec: StudySpec, load: xr.Dataset, bus: int) -> xr.Dataset:
     return connect(load, spec.site.facility, bus=bus, site=spec.site.name)
 
 
-def _servers(spec: StudySpec, base: Path) -> int:
+def servers_of(spec: StudySpec, base: Path) -> int:
+    """Return how many servers the site has, from whichever size the study gives."""
     size = spec.site.size
     if size.servers is not None:
         return size.servers

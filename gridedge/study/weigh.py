@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gridedge.errors import bad
 from gridedge.planning.compare import Comparison, compare
 from gridedge.planning.sizing import BatterySize, size_battery
 from gridedge.sites.facility import connect
-from gridedge.study.campus import it_power
-from gridedge.study.model import StudySpec
+from gridedge.study.campus import it_power, servers_of
+from gridedge.study.model import Study, StudySpec
 
 
 def weigh(spec: StudySpec, base: Path, servers: int) -> tuple[Comparison | None, BatterySize | None]:
@@ -39,6 +40,26 @@ def weigh(spec: StudySpec, base: Path, servers: int) -> tuple[Comparison | None,
         return found, None
     metered = connect(load, facility, site=spec.site.name)
     return found, size_battery(metered, target=target, prices=wanted.prices, settle_s=settle_s)
+
+
+def weigh_alone(study: Study) -> tuple[Comparison, BatterySize | None]:
+    """Compare the strategies of a study, without any power flow.
+
+    Raises
+    ------
+    InputError
+        If the study does not say what to compare by, or something it names cannot be used.
+    """
+    spec = study.spec
+    if spec.compare is None:
+        cure = "Add `compare:` with a target, or take studies/spike-mitigation.yaml as a start."
+        raise bad("the study compares nothing", spec.title, cure)
+    with study.at("load"):
+        servers = servers_of(spec, study.base)
+    with study.at("compare"):
+        found, battery = weigh(spec, study.base, servers)
+    assert found is not None
+    return found, battery
 
 
 def _target(spec: StudySpec, base: Path) -> Any:
