@@ -101,10 +101,15 @@ def _table(found: Comparison) -> None:
     typer.echo(f"{'':<{width}}  {'target':<14}  {'excess %':>8}  {head}")
     for label, row in table.iterrows():
         values: Any = row
-        mark = "  not beaten" if values["pareto"] else ""
-        typer.echo(
-            f"{label!s:<{width}}  {values['verdict']:<14}  {values['excess_percent']:>8.3g}"
-            f"  {values['wasted_percent']:>8.3g}  {values['delayed_percent']:>9.3g}  {values['bought_mw']:>4.3g}  {values['bought_mwh']:>4.3g}"
-            f"  {values['cost_per_year'] / 1e3:>14,.0f}{mark}"
-        )
+        cells = [
+            f"{label!s:<{width}}",
+            f"{values['verdict']:<14}",
+            f"{values['excess_percent']:>8.3g}",
+            f"{values['wasted_percent']:>8.3g}",
+            f"{values['delayed_percent']:>9.3g}",
+            f"{values['bought_mw']:>4.3g}",
+            f"{values['bought_mwh']:>4.3g}",
+            f"{values['cost_per_year'] / 1e3:>14,.0f}",
+        ]
+        typer.echo("  ".join([*cells, "not beaten"] if values["pareto"] else cells))
     typer.echo("")

@@ -166,8 +166,8 @@ def _bought(number: int, step: Any, load: xr.Dataset, after: xr.Dataset, prices:
         capacitor = name in _CAPACITORS
         cells = e_mwh * (prices.capacitor_per_mwh if capacitor else prices.battery_per_mwh)
         inverter = p_mw * (prices.capacitor_per_mw if capacitor else prices.battery_per_mw)
-        if name == "psu_capacitor":
-            inverter = 0.0  # the power supply is there
+        if name == "psu_capacitor":  # the power supply is there: only what it stores is bought
+            p_mw = inverter = 0.0
         life = prices.battery_life_years if capacitor else _life_years(label, after, prices)
         yearly = annuity(cells, life, prices.discount_per_year)
         yearly += annuity(inverter, prices.inverter_life_years, prices.discount_per_year)

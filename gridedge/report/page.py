@@ -70,6 +70,7 @@ def page(result: StudyResult) -> str:
         notes=[*result.notes, *plots.unsolved(result)],
         verdicts=tables.verdict_rows(result),
         requirements=tables.requirement_rows(result),
+        equipment=tables.equipment_rows(result),
         summary=tables.summary_rows(result),
         compared=tables.comparison_rows(result),
         compared_heads=tables.comparison_heads(result),

@@ -78,6 +78,10 @@ class StudyResult(Protocol):
         """Length of one iteration of the load, if it has one [s]."""
 
     @property
+    def equipment(self) -> Mapping[str, Sequence[Finding]]:
+        """By strategy, what racks, UPS, transformer and storage see."""
+
+    @property
     def comparison(self) -> Comparison | None:
         """What the strategies waste, delay and cost; None where the study did not ask."""
 

@@ -86,11 +86,19 @@ def verdict_rows(result: StudyResult) -> list[VerdictRow]:
 
 def requirement_rows(result: StudyResult) -> list[RequirementRow]:
     """Return a row per requirement, in the order in which the findings first name it."""
-    labels = strategies(result)
-    keys = dict.fromkeys((f.name, f.requirement) for label in labels for f in result.findings.get(label, []))
+    return _by_requirement(strategies(result), result.findings)
+
+
+def equipment_rows(result: StudyResult) -> list[RequirementRow]:
+    """Return a row per quantity that the equipment inside sees, in the order in which it is first named."""
+    return _by_requirement(strategies(result), result.equipment) if result.equipment else []
+
+
+def _by_requirement(labels: Sequence[str], findings: Mapping[str, Sequence[Finding]]) -> list[RequirementRow]:
+    keys = dict.fromkeys((f.name, f.requirement) for label in labels for f in findings.get(label, []))
     rows = []
     for key in keys:
-        found = [[f for f in result.findings.get(label, []) if (f.name, f.requirement) == key] for label in labels]
+        found = [[f for f in findings.get(label, []) if (f.name, f.requirement) == key] for label in labels]
         some = next(finding for findings in found for finding in findings)
         origin = "; ".join(part for part in (some.authority, some.status, some.source) if part)
         rows.append(RequirementRow(*key, origin, [[_cell(finding) for finding in findings] for findings in found]))

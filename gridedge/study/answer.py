@@ -112,7 +112,7 @@ def sentences(
         if row["wasted_mwh"] > 0:
             cost.append(f"{row['wasted_mwh']:.3g} MWh wasted")
         if row["lost_mwh"] > 0:
-            cost.append(f"{row['lost_mwh']:.3g} MWh lost in the battery")
+            cost.append(f"{row['lost_mwh']:.3g} MWh lost in storage")
         lines.append(
             text
             + (f" Over the season of {days:g} day{'s' if days != 1 else ''}: {' and '.join(cost)}." if cost else "")

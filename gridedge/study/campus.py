@@ -11,9 +11,11 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from gridedge import schema
 from gridedge.errors import InputError, bad
+from gridedge.measure.finding import Finding
 from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
 from gridedge.profiles.measured import MeasuredProfile
+from gridedge.sites.equipment import check_equipment
 from gridedge.sites.facility import connect
 from gridedge.sites.site import at_meter
 from gridedge.study.model import Site, StudySpec
@@ -39,6 +41,8 @@ class Campus:
         Where the stretch that goes through the power flow begins, within the measured one. [s]
     strategies : dict
         By name, the waveform dataset of the measured stretch.
+    equipment : dict
+        By name, what racks, UPS, transformer and storage see on it.
     notes : tuple of str
         What was found in a trace.
     """
@@ -50,6 +54,7 @@ class Campus:
     p_meter_peak_mw: float
     window_start_s: float
     strategies: dict[str, xr.Dataset]
+    equipment: dict[str, list[Finding]]
     notes: tuple[str, ...]
 
 
@@ -58,10 +63,12 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
     servers = servers_of(spec, base)
     load = it_power(spec, base, servers)
     bare = _measured_stretch(spec, _at_meter(spec, load, bus))
-    strategies = {}
+    strategies, equipment = {}, {}
     for name, steps in spec.strategies.items():
         after = at_meter(load, spec.site.facility, steps, bus=bus, site=spec.site.name)
-        strategies[name] = _measured_stretch(spec, after.drop_dims("place"))
+        seen = _measured_stretch(spec, after)
+        equipment[name] = check_equipment(seen, spec.site.ratings)
+        strategies[name] = seen.drop_dims("place")
     p_bare = bare["p_mw"].values[:, 0]
     return Campus(
         servers,
@@ -71,6 +78,7 @@ def build_campus(spec: StudySpec, base: Path, bus: int) -> Campus:
         float(p_bare.max()),
         _window_start(spec, p_bare),
         strategies,
+        equipment,
         tuple(load.attrs["notes"]),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,14 @@ def notes(
     spec: StudySpec, net: Any, campus: Campus, flows: Mapping[tuple[str, str], xr.Dataset], shape: np.ndarray
 ) -> list[str]:
     """Return what must be known of this run before a number is trusted."""
-    remarks = [remark for ds in flows.values() for remark in ds.attrs["remarks"]]
+    remarks = _once([remark for ds in flows.values() for remark in ds.attrs["remarks"]])
+    known = set(campus.notes)
+    shaped = [
+        f"{label}: {note}"
+        for label, wave in campus.strategies.items()
+        for note in wave.attrs.get("notes", [])
+        if note not in known
+    ]
     inverters = [
         f"{label}: the storage's inverter needs {wave.attrs['storage_inverter_mva']:.3g} MVA to give its power and to "
         "keep the power factor at the meter."
@@ -50,7 +58,18 @@ def notes(
         if "storage_inverter_mva" in wave.attrs
     ]
     clock = _EMF if spec.waveform.sources == "emf" else _LOWER_BOUND
-    return [*remarks, *_generators(spec, net, shape), *inverters, clock, _SEASON]
+    return [*remarks, *_generators(spec, net, shape), *shaped, *inverters, clock, _SEASON]
+
+
+def _once(remarks: list[str]) -> list[str]:
+    """Return remarks that differ in their numbers alone only once: the strategies differ in their mean power."""
+    alike: dict[str, list[str]] = {}
+    for remark in dict.fromkeys(remarks):
+        alike.setdefault(re.sub(r"\d[\d.,]*( and \d+ more)?", "#", remark), []).append(remark)
+    return [
+        first if not others else f"{first} Likewise, with other numbers, in {len(others)} more of the power flows."
+        for first, *others in alike.values()
+    ]
 
 
 def _generators(spec: StudySpec, net: Any, shape: np.ndarray) -> list[str]:

@@ -20,6 +20,7 @@ from gridedge.profiles.generate import Profile
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.profiles.preset import merge_preset
 from gridedge.profiles.shape import ShapeProfile
+from gridedge.sites.equipment import Ratings
 from gridedge.sites.facility import Facility
 from gridedge.sites.mitigate import Step
 from gridedge.spec import Spec, build, quantity
@@ -56,6 +57,8 @@ class Site(Spec):
     """Bus of the feeder: an integer is its index, a string its name."""
     size: Size
     facility: Facility = Facility()
+    ratings: Ratings = Ratings()
+    """What racks, UPS, transformer and storage may see; what is left out is shown without a verdict."""
 
 
 class Background(Spec):
@@ -129,6 +132,10 @@ class Comparing(Spec):
     """By strategy: values to try, by step and key, such as {battery.p_rated_mw: [10, 20]}."""
     size_battery: bool = quantity(True, mark="chosen", source="the smallest battery that meets the target alone")
     """Whether to look for the smallest battery that meets the target with nothing else."""
+    battery: dict[str, Any] = {}
+    """What is fixed of that battery, such as {delay_s: 0.005}."""
+    behind: str | None = None
+    """Strategy whose steps inside the site stand before that battery; none if left out."""
     dt_s: float | None = Field(None, gt=0)
     """Step of the comparison; the waveform's if left out. [s]"""
     prices: Prices = Prices()
@@ -175,10 +182,12 @@ class StudySpec(Spec):
             if self.compare.target is None and not self.requirement:
                 cure = "Write compare.target, or a requirement."
                 raise bad("there is nothing to compare the strategies by", "compare.target", cure)
-            strangers = sorted(set(self.compare.vary) - set(self.strategies))
-            if strangers:
-                cure = nearest(strangers[0], self.strategies)
-                raise bad("compare.vary names a strategy that does not exist", strangers[0], cure)
+            named = {"vary": [*self.compare.vary], "behind": [self.compare.behind] if self.compare.behind else []}
+            for key, labels in named.items():
+                for label in labels:
+                    if label not in self.strategies:
+                        cure = nearest(label, self.strategies)
+                        raise bad(f"compare.{key} names a strategy that does not exist", label, cure)
         for rule in self.requirement:
             if rule.needs_s >= self.waveform.measure_s:
                 cure = f"Lengthen waveform.measure_s ({self.waveform.measure_s:g} s)."

@@ -53,6 +53,8 @@ class Result:
         ``vm_pu`` and ``loading_percent``, as far as they are set.
     zoom_s : float or None
         Length of one iteration.
+    equipment : dict
+        By strategy, what racks, UPS, transformer and storage see, against their ratings.
     comparison : Comparison or None
         What the strategies waste, delay and cost, where the study asks for it.
     battery : BatterySize or None
@@ -79,6 +81,7 @@ class Result:
     network: NetworkPicture | None
     limits: dict[str, Any] = field(default_factory=dict)
     zoom_s: float | None = None
+    equipment: dict[str, list[Finding]] = field(default_factory=dict)
     comparison: Comparison | None = None
     battery: BatterySize | None = None
     marks: list[Mark] = field(default_factory=list)

@@ -137,6 +137,7 @@ def _solve(
         network=picture(feeder.net, flows["", "without site"], bus),
         limits={k: v for k, v in (("vm_pu", spec.limits.vm_pu), ("loading_percent", spec.limits.loading_percent)) if v},
         zoom_s=spec.load.period_s if isinstance(spec.load, TrainingProfile) else None,
+        equipment=campus.equipment,
         comparison=comparison,
         battery=battery,
         marks=describe.marks(spec, rules),

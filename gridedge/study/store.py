@@ -94,6 +94,8 @@ def write(result: Result, folder: Path) -> None:
     result.summary.to_csv(folder / "summary.csv", index_label="strategy", float_format="%.10g")
     rows = [{"strategy": label, **f.to_dict()} for label, found in result.findings.items() for f in found]
     (folder / "findings.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    seen = [{"strategy": label, **f.to_dict()} for label, found in result.equipment.items() for f in found]
+    (folder / "equipment.json").write_text(json.dumps(seen, indent=1), encoding="utf-8")
     if result.comparison is not None:
         result.comparison.table.to_csv(folder / "comparison.csv", index_label="variant", float_format="%.10g")
         weighed = result.comparison.to_dict()

@@ -8,7 +8,7 @@ from typing import Any
 from gridedge.errors import bad
 from gridedge.planning.compare import Comparison, compare
 from gridedge.planning.sizing import BatterySize, size_battery
-from gridedge.sites.facility import connect
+from gridedge.sites.site import at_meter
 from gridedge.study.campus import it_power, servers_of
 from gridedge.study.model import Study, StudySpec
 
@@ -38,8 +38,10 @@ def weigh(spec: StudySpec, base: Path, servers: int) -> tuple[Comparison | None,
     found = compare(load, strategies, target=target, facility=facility, prices=wanted.prices, settle_s=settle_s)
     if not wanted.size_battery:
         return found, None
-    metered = connect(load, facility, site=spec.site.name)
-    return found, size_battery(metered, target=target, prices=wanted.prices, settle_s=settle_s)
+    inner = [step for step in spec.strategies.get(wanted.behind or "", ()) if step.place != "site"]
+    metered = at_meter(load, facility, inner, site=spec.site.name)
+    sized = size_battery(metered, target=target, battery=wanted.battery, prices=wanted.prices, settle_s=settle_s)
+    return found, sized
 
 
 def weigh_alone(study: Study) -> tuple[Comparison, BatterySize | None]:
