@@ -23,6 +23,7 @@ _UNBOUND = 1e3  # times the load's highest power: a battery that never reaches i
 _FINE = 0.002  # share to which power, energy and strength are found
 _SLOWEST_S, _FASTEST_S = 3600.0, 0.02
 _RECOVERY = 10.0  # recovery time over smoothing time: the return to the middle must not fight the smoothing
+_SLOW_S = 600.0  # a ramp limit follows in minutes, however little it smooths
 _SAFE = 1.0 - 1e-6
 
 
@@ -36,6 +37,8 @@ class BatterySize:
         Whether the target is met; else the size is that of the battery that comes nearest.
     p_rated_mw, e_rated_mwh : float
         Power at its terminals, and energy between empty and full.
+    e_needed_mwh : float
+        Energy that the target needs; less than ``e_rated_mwh`` where the cells' power asks for more of them.
     battery : dict
         The whole step, as :func:`gridedge.mitigate` takes it.
     findings : list of Finding
@@ -43,7 +46,7 @@ class BatterySize:
     before : list of Finding
         The same without it.
     smaller : dict
-        What fails with less: the verdict with 1 % less power, and with 1 % less energy.
+        What fails with less: the verdict with 1 % less power, and with 1 % less than the energy that is needed.
     price : float
         Of this battery, at the prices given.
     note : str
@@ -53,6 +56,7 @@ class BatterySize:
     meets: bool
     p_rated_mw: float
     e_rated_mwh: float
+    e_needed_mwh: float
     battery: dict[str, Any]
     findings: list[Finding]
     before: list[Finding]
@@ -73,6 +77,7 @@ def size_battery(
     prices: Prices | Mapping[str, Any] | None = None,
     settle_s: float = 0.0,
     start_mw: float | None = None,
+    c_rate_per_h: float = 4.0,
 ) -> BatterySize:
     """Find the smallest battery at the point of connection that meets a target.
 
@@ -92,6 +97,8 @@ def size_battery(
     start_mw : float, optional
         Level of the metered power before the series begins.  Its mean unless given, as for a stretch cut out of a
         longer run; give the first sample where a job starts within the series. [MW]
+    c_rate_per_h : float
+        Largest power over energy that the cells allow; assumed: 4 for cells made for power. [1/h]
 
     Returns
     -------
@@ -116,6 +123,8 @@ def size_battery(
         cure = "Pass it through gridedge.connect(...) and choose one site."
         raise bad("a battery is sized for the metered power of one site", f"p_mw{load['p_mw'].dims}", cure)
     book = load_rulebook(target)
+    if not c_rate_per_h > 0:
+        raise bad("c_rate_per_h must be positive", c_rate_per_h, "Cells for energy give about 1, for power about 4.")
     cost = take(Prices, prices if prices is not None else {})
     fixed = {k: v for k, v in (battery or {}).items() if k != "step"}
     given = [k for k in ("p_rated_mw", "e_rated_mwh") if k in fixed]
@@ -125,13 +134,15 @@ def size_battery(
     before = trial.judged(load)
     if before.overall in {"pass", "not applicable"}:
         note = "The target is met without one." if before.overall == "pass" else "No requirement applies to this site."
-        return BatterySize(True, 0.0, 0.0, {}, before.findings, before.findings, note=note)
+        return BatterySize(True, 0.0, 0.0, 0.0, {}, before.findings, before.findings, note=note)
     level = float(load["p_mw"].mean()) if start_mw is None else start_mw
-    found = [_size(trial, law) for law in _laws(fixed, book, level)]
+    found = [_size(trial, law, c_rate_per_h) for law in _laws(fixed, book, level)]
     met = [f for f in found if f.verdict.overall == "pass"]
     if not met:
         nearest = min(found, key=lambda f: f.verdict.excess)
-        return _answer(nearest, before, cost, meets=False)
+        prompt = _laws({**fixed, "delay_s": 0.0}, book, level)
+        edges = any(_size(trial, law, c_rate_per_h).verdict.overall == "pass" for law in prompt)
+        return _answer(nearest, before, cost, meets=False, edges=edges)
     return _answer(min(met, key=lambda f: f.price(cost)), before, cost, meets=True)
 
 
@@ -146,7 +157,10 @@ class _Law:
 
 @dataclass
 class _Found:
+    """The battery that a law leads to, and the same with no more energy than it needs."""
+
     spec: dict[str, Any]
+    tight: dict[str, Any]
     verdict: Verdict
     trial: _Trial
     law: _Law
@@ -192,14 +206,15 @@ def _laws(fixed: dict[str, Any], book: Rulebook, start_mw: float) -> list[_Law]:
         slope = min(ramps) * _SAFE
 
         def ramp(tau_s: float) -> dict[str, Any]:
-            law = {"ramp_mw_per_min": slope, "smooth_s": tau_s, "recovery_s": _RECOVERY * tau_s, "start_mw": start_mw}
+            law = {"ramp_mw_per_min": slope, "smooth_s": tau_s, "start_mw": start_mw}
+            law["recovery_s"] = max(_RECOVERY * tau_s, _SLOW_S)
             return {**base, "law": {"law": "ramp_limit", **law}}
 
         laws.append(_Law("ramp_limit", ramp))
     return laws
 
 
-def _size(trial: _Trial, law: _Law) -> _Found:
+def _size(trial: _Trial, law: _Law, c_rate_per_h: float) -> _Found:
     unbound = {"p_rated_mw": _UNBOUND * trial.most_mw, "e_rated_mwh": _UNBOUND * trial.most_mw, "standby_pu": 0.0}
 
     def holds(tau_s: float) -> bool:
@@ -223,8 +238,17 @@ def _size(trial: _Trial, law: _Law) -> _Found:
     if verdict.overall == "pass":
         for key in ("p_rated_mw", "e_rated_mwh"):
             spec = _shrunk(trial, spec, key)
-        verdict = trial.verdict(spec)
-    return _Found(spec, verdict, trial, law)
+    least_mwh = spec["p_rated_mw"] / c_rate_per_h
+    if least_mwh <= spec["e_rated_mwh"]:
+        return _Found(spec, spec, trial.verdict(spec), trial, law)
+    # The energy that is needed, in the middle of a larger window.
+    bought = {**spec, "e_rated_mwh": least_mwh, "soc_start_pu": _middle(spec)}
+    return _Found(bought, spec, trial.verdict(bought), trial, law)
+
+
+def _middle(spec: Mapping[str, Any]) -> float:
+    window = Battery.model_validate(spec)
+    return 0.5 * (window.soc_min_pu + window.soc_max_pu)
 
 
 def _shrunk(trial: _Trial, spec: dict[str, Any], key: str) -> dict[str, Any]:
@@ -259,31 +283,29 @@ def _limited(trial: _Trial, spec: dict[str, Any], own: dict[str, Any]) -> dict[s
     return {**kept, "p_rated_mw": exchanged, "e_rated_mwh": max(e_mwh, 1e-9), "soc_start_pu": start}
 
 
-def _missed_anyway(found: _Found) -> bool:
-    """Say whether the target is missed even by a battery without delay."""
-    return found.trial.verdict({**found.spec, "delay_s": 0.0}).overall != "pass"
-
-
-def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool) -> BatterySize:
+def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool, edges: bool = False) -> BatterySize:
     spec, verdict = found.spec, found.verdict
     smaller = {}
     for key in ("p_rated_mw", "e_rated_mwh"):
         if meets:
-            less = found.trial.verdict({**spec, key: 0.99 * spec[key]})
+            less = found.trial.verdict({**found.tight, key: 0.99 * found.tight[key]})
             smaller[key] = less.missed() or less.overall
     note = f"Law {found.law.name}; power and energy are the smallest to {100 * _FINE:g} %." if meets else ""
+    needed_mwh = found.tight["e_rated_mwh"]
+    if meets and spec["e_rated_mwh"] > needed_mwh:
+        note += f" The target needs {needed_mwh:.3g} MWh; the power of the cells asks for more of them."
     if not meets:
         note = (
             f"No battery of this kind meets the target; the nearest misses by: {verdict.missed() or verdict.overall}."
         )
-        late_s = Battery.model_validate(spec).delay_s
-        if late_s > 0 and not _missed_anyway(found):
+        if edges:
+            late_s = Battery.model_validate(spec).delay_s
             note += (
                 f" Without its converter's delay of {late_s:g} s it would: steep edges pass before it acts. Take them "
                 "off inside the site first (psu_capacitor or supercapacitor in the racks, power_floor), or give a "
                 "faster converter (delay_s)."
             )
     return BatterySize(
-        meets, spec["p_rated_mw"], spec["e_rated_mwh"], spec, verdict.findings, before.findings, smaller,
+        meets, spec["p_rated_mw"], spec["e_rated_mwh"], needed_mwh, spec, verdict.findings, before.findings, smaller,
         found.price(prices), note,
     )  # fmt: skip
