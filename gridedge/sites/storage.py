@@ -331,13 +331,14 @@ def shape(
     standby_mw = sum(device.standby_pu * p for device, p, _ in parts.values())
     asked = q_mvar = None
     if isinstance(law, Droop):
-        asked, wanted_mvar, s_mva = _asked(law, p_mw, around, next(iter(parts.values()))[1])
+        asked, share, s_mva = _asked(law, p_mw, around, next(iter(parts.values()))[1])
     run = buffer(rows, dt_s, stores, law.target()._replace(split_s=split_s), standby_mw=standby_mw, asked_mw=asked)
     after = run.p_mw.reshape(p_mw.shape)
     figures, remarks = _figures(rows, run, dt_s, parts, law)
     if isinstance(law, Droop) and law.q_share_pu > 0:
         device = next(iter(parts.values()))[0]
-        acted = late(wanted_mvar, dt_s, delay_s=device.delay_s, lag_s=device.lag_s)
+        acted = late(share, dt_s, delay_s=device.delay_s, lag_s=device.lag_s)
+        acted *= law.q_share_pu * s_mva
         room = after - p_mw
         room -= standby_mw
         room *= room
@@ -368,7 +369,7 @@ def shape(
 
 
 def _asked(law: Droop, p_mw: Float, around: Around, p_rated_mw: float) -> tuple[Float, Float, float]:
-    """Return the active [MW] and reactive [Mvar] power that the voltage asks for, and the inverter's rating [MVA]."""
+    """Return the active power that the voltage asks for [MW], the share of full output, and the rating [MVA]."""
     if around.vm_pu is None:
         cure = 'Add the voltage at the point of connection: load["vm_pu"] over time, from gridedge.solve.'
         raise bad("a droop needs the voltage, and the load has none", "vm_pu is missing", cure)
@@ -381,7 +382,7 @@ def _asked(law: Droop, p_mw: Float, around: Around, p_rated_mw: float) -> tuple[
     share = np.broadcast_to(share, p_mw.shape)
     s_mva = law.s_rated_mva if law.s_rated_mva is not None else p_rated_mw
     asked = (law.p_share_pu * p_rated_mw * share).reshape(-1, p_mw.shape[-1])
-    return asked, law.q_share_pu * s_mva * share, s_mva
+    return asked, share, s_mva
 
 
 def _figures(

@@ -161,10 +161,10 @@ def test_every_default_says_where_it_comes_from():
     marks = {a.name: a.mark for a in battery.assumptions()}
     assert marks["p_rated_mw"] == "chosen"
     assert marks["charge_efficiency"] == "quoted"
-    assert marks["smooth_s"] == "assumed"
+    assert marks["law.smooth_s"] == "assumed"
     assert all(a.source for a in battery.assumptions())
-    changed = {a.name: a.mark for a in battery.model_copy(update={"smooth_s": 5.0}).assumptions()}
-    assert changed["smooth_s"] == "chosen"
+    changed = {a.name: a.mark for a in battery.model_copy(update={"standby_pu": 0.0}).assumptions()}
+    assert (marks["standby_pu"], changed["standby_pu"]) == ("assumed", "chosen")
 
 
 def test_shipped_data_is_found_by_name_and_path():
