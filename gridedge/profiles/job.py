@@ -165,6 +165,8 @@ class TrainingProfile(Spec):
     """Standard deviation of the noise of one server at its knots, cut at three of them. [pu of nameplate]"""
     noise_step_s: float = quantity(0.25, mark="assumed", source="corner of the jitter seen at 2 to 4 Hz", gt=0)
     """Distance of the finest knots between which the noise runs straight. [s]"""
+    noise_kind: Literal["low", "band"] = "low"
+    """low: the power of an octave lies below half its knots' frequency; band: around 0.35 of that frequency."""
     noise_octaves: int = Field(1, ge=1, le=24)
     """Octaves of the noise; each has knots twice as far apart as the one before."""
     noise_slope: float = quantity(
@@ -276,7 +278,7 @@ class TrainingProfile(Spec):
             if self.begin_s is None:
                 off |= {"init_s", "init_pu", "warm_up_s"}
         if not self.noise_pu:
-            off |= {"noise_step_s", "noise_octaves", "noise_slope", "node_correlation"}
+            off |= {"noise_step_s", "noise_octaves", "noise_slope", "noise_kind", "node_correlation"}
         if self.noise_octaves == 1:
             off |= {"noise_slope"}
         if self.dip_pu is None:

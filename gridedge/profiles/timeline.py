@@ -105,7 +105,9 @@ def timeline(
         end: End = "stop" if planned else "open"
         idle_s = stop_s
         if not planned and stop_s < np.inf:
-            hangs = counted_uniform(seed, member, stream + KIND, len(runs), len(runs) + 1)[0] < profile.hang_share
+            # A job that fails before its first step spins in no collective: it crashes.
+            drawn = counted_uniform(seed, member, stream + KIND, len(runs), len(runs) + 1)[0]
+            hangs = stop_s > steps_s and drawn < profile.hang_share
             end = "hang" if hangs else "crash"
             idle_s = stop_s + profile.watchdog_s if hangs else stop_s
         runs.append(

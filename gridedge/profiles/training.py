@@ -49,8 +49,10 @@ class Job:
         spec, (evaluation_s, wait_s) = profile, pause_lengths(profile)
         saves = [(r.start_s + r.length_s + evaluation_s * r.evaluated)[r.saved] + wait_s for r in self.runs]
         kept = [(begins[begins <= r.stop_s], r.stop_s) for begins, r in zip(saves, self.runs, strict=True)]
-        self._writes = np.concatenate([begins for begins, _ in kept])
-        self._written = np.concatenate([np.minimum(begins + spec.checkpoint_s, stop_s) for begins, stop_s in kept])
+        self._writes = np.concatenate([np.empty(0), *(begins for begins, _ in kept)])
+        self._written = np.concatenate(
+            [np.empty(0), *(np.minimum(begins + spec.checkpoint_s, stop_s) for begins, stop_s in kept)]
+        )
 
     def power_pu(self, dt_s: float, start: int, stop: int) -> Float:
         """Return samples of the job's IT power, shape (stop - start,), in pu of nameplate."""
@@ -98,7 +100,7 @@ class Job:
             return quiet
 
         spec = self.profile
-        octaves = Octaves(spec.noise_step_s, spec.noise_octaves, spec.noise_slope)
+        octaves = Octaves(spec.noise_step_s, spec.noise_octaves, spec.noise_slope, spec.noise_kind == "band")
 
         def noise(from_s: float, to_s: float) -> Line:
             time, level = np.empty(0), np.empty(0)

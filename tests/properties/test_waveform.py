@@ -49,6 +49,7 @@ def jobs(draw):
         warm_up_s=draw(st.floats(0, 30)),
         idle_pu=0.2,
         noise_pu=draw(st.floats(0, 0.04)),
+        noise_kind=draw(st.sampled_from(["low", "band"])),
         noise_octaves=draw(st.integers(1, 8)),
         node_correlation=draw(st.floats(0, 1)),
     )
