@@ -82,10 +82,12 @@ def follow(p: Float, known: Flags, dt_s: float, period_s: float) -> Cycles | Non
     if shape is None:
         return None
     starts: Float = np.zeros(0)
-    inside = np.convolve(seen, np.ones(POINTS) / POINTS, mode="valid") > 0.6
     for turn in range(4):
         if turn < 2:
             shape = np.roll(shape, -_rise(shape))  # a pause lies between two iterations, never within
+        # The busy part must lie outside of the pauses; the wait before one may run into it.
+        busy = (shape > 0.5 * (shape.max() + shape.min())).astype(float)
+        inside = np.correlate(seen.astype(float), busy / busy.sum(), mode="valid") > 0.6
         score = np.where(inside, _likeness(q, shape), -1.0)
         usual = float(np.percentile(score, 98))
         peaks, _ = find_peaks(score, height=0.45 * usual, distance=int(0.6 * POINTS))
@@ -102,8 +104,12 @@ def follow(p: Float, known: Flags, dt_s: float, period_s: float) -> Cycles | Non
     if dt_s < period_s / 20:
         starts = _at_the_rise(q, shape, starts)
     gaps = np.diff(starts)
-    middle = float(np.median(gaps[np.abs(gaps - np.median(gaps)) < _NORMAL * np.median(gaps)]))
-    regular = np.abs(gaps - middle) < _NORMAL * middle
+    near = gaps[np.abs(gaps - np.median(gaps)) < _NORMAL * np.median(gaps)]
+    middle = float(np.median(near))
+    sigma = 1.4826 * float(np.median(np.abs(near - middle)))
+    # Longer by more than jitter makes it is a pause, shorter is an iteration that was misread.
+    usual_gap = float(np.clip(6 * sigma, max(0.04 * middle, 0.5 * dt_s / step_s), _NORMAL * middle))
+    regular = np.abs(gaps - middle) < usual_gap
     # A gap of whole periods in which the shape goes on, only less clearly, is no pause.
     length, pause = gaps.copy(), np.zeros(gaps.size)
     for k in np.flatnonzero(~regular & (gaps > middle)):

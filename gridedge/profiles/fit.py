@@ -45,6 +45,7 @@ _FEWEST = 3  # iterations
 _FLAT = 0.05  # of the median: a narrower band without a period is a job that hides its communication
 _IRREGULAR = 0.3  # of the median: a narrower band without a period is taken as noise, and said
 _PERIOD_S = 16.9  # of the at-scale H100 job, where a flat trace shows none
+_FAR_PU = 0.01  # of mean and deviation: a profile that is further off is pointed out
 _LONG_S = 10.0  # low part of an iteration: longer ones are rather checkpoints
 
 
@@ -211,6 +212,7 @@ def fit_training(
     stretch = inner[int(cycles.start_s[0] / dt_s) :]
     figures = compare(stretch, profile, dt_s)
     rmse = cycle_rmse_pu(profile, at_s, mean, count, dt_s)
+    notes += _doubts(figures)
     if rmse > 0.03 * (shape.compute - shape.communication):
         notes.append(
             f"The iteration has more structure than the profile: {rmse:.3g} pu root mean square, "
@@ -225,6 +227,19 @@ def fit_training(
     return TrainingFit(
         profile, dt_s, int(cycles.start_s.size), bound_s, rise, fall, rmse, figures, tuple(dict.fromkeys(notes))
     )
+
+
+def _doubts(figures: Figures) -> list[str]:
+    """Say where the profile made again is not what the trace was."""
+    names = {"mean_pu": "mean", "std_pu": "standard deviation"}
+    off = [f"{names[n]} {pair[1] - pair[0]:+.3f} pu" for n, pair in figures.items() if n in names and _far(pair)]
+    if not off:
+        return []
+    return [f"The profile made again differs from the trace: {', '.join(off)}. Look at both before it is used."]
+
+
+def _far(pair: tuple[float, float]) -> bool:
+    return abs(pair[1] - pair[0]) > _FAR_PU
 
 
 def _flat(
@@ -282,4 +297,5 @@ def _flat(
     profile = build_profile(source, values, origins, notes)
     rmse = float(abs(np.mean(p[rest]) - profile.compute_pu))
     figures = compare(p, profile, dt_s)
+    notes += _doubts(figures)
     return TrainingFit(profile, dt_s, 0, dt_s, dt_s, dt_s, rmse, figures, tuple(dict.fromkeys(notes)))

@@ -47,6 +47,8 @@ def step_means(line: Callable[[float, float], Line], dt_s: float, start: int, st
 
 def _integral(time: Float, value: Float, at: Float) -> Float:
     """Return the integral of a line from its first corner to given rising times."""
+    # A pause may end a rounding error after the iteration that follows it begins.
+    time = np.maximum.accumulate(time)
     width = np.diff(time)
     area = np.concatenate(([0.0], np.cumsum(0.5 * (value[1:] + value[:-1]) * width)))
     bend = 0.5 * np.divide(np.diff(value), width, out=np.zeros_like(width), where=width > 0)

@@ -16,6 +16,7 @@ Flags = NDArray[np.bool_]
 _MULTIPLES = 24  # the strongest line may be up to this harmonic
 _ALIKE = 0.85  # the shortest multiple that is so much as similar as the best one is the period
 _STANDS_OUT = 5.0  # a line over the median around it: little, because jitter widens lines
+_PLAIN = 0.6  # so much likeness is a period, though several and a pause may be more alike
 _CONTRAST = 0.3  # likeness over the least likeness at a shorter lag: a drift has none
 _CLEAR = 0.5  # likeness of a period that stands for itself
 _LEAST = 0.4  # likeness, below which nothing repeats
@@ -100,7 +101,7 @@ def find_period(p: Float, known: Flags, dt_s: float, *, longest_s: float, near_s
     top = max(r for _, r in best)
     for period_s, r in best:
         contrast = r - float(like[lag_s <= period_s].min())
-        if r >= _ALIKE * top and r > _LEAST and contrast > _CONTRAST:
+        if r > max(min(_ALIKE * top, _PLAIN), _LEAST) and contrast > _CONTRAST:
             return Period(period_s, r)
     return None
 

@@ -271,3 +271,15 @@ def test_a_name_s_preset_can_be_loaded_and_changed():
     spec = load_profile({"profile": "h100-at-scale", "servers": 3})
     assert spec.servers == 3
     assert "servers" not in spec.origins
+
+
+def test_a_sample_edge_on_a_rounding_error_between_iterations():
+    """End of a pause and start of the next iteration differ in the last bit, and a sample begins there."""
+    spec = TrainingProfile(
+        kind="training", period_s=11.83, compute_pu=0.8, communication_pu=0.3, compute_share=0.6, rise_s=0.1,
+        fall_s=0.1, checkpoint_interval_s=106.46989353, checkpoint_s=11.73,
+    )  # fmt: skip
+    p_mw = training_power_mw(spec, 0.5, 0, 1419)
+    assert np.isfinite(p_mw).all()
+    fine = training_power_mw(spec, 0.1, 0, 1419 * 5)
+    np.testing.assert_allclose(p_mw, fine.reshape(-1, 5).mean(axis=1), rtol=1e-9)
