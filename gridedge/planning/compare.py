@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import InputError, bad
@@ -122,8 +124,8 @@ def compare(
     Notes
     -----
     The front holds the variants that meet the target and that no other one beats in wasted energy (storage losses
-    included), delayed work and capital at once.  Where none meets it, the excess over the limit counts as a fourth
-    objective among all.
+    included), delayed work and capital at once; a thousandth of the largest cost makes no difference.  Where none
+    meets it, the excess over the limit counts as a fourth objective among all.
     """
     import pandas as pd
 
@@ -169,16 +171,23 @@ def _mark_front(table: pd.DataFrame, findings: Mapping[str, list[Finding]]) -> l
     met = table["verdict"] == "pass"
     table["pareto"] = False
     if met.any():
-        table.loc[met, "pareto"] = pareto_front(table.loc[met, list(_OBJECTIVES)].to_numpy(dtype=float))
+        table.loc[met, "pareto"] = pareto_front(_told_apart(table.loc[met, list(_OBJECTIVES)].to_numpy(dtype=float)))
         return []
     applies = any(f.verdict != "not applicable" for found in findings.values() for f in found)
-    table["pareto"] = pareto_front(table[[*_OBJECTIVES, "excess_percent"]].to_numpy(dtype=float))
+    table["pareto"] = pareto_front(_told_apart(table[[*_OBJECTIVES, "excess_percent"]].to_numpy(dtype=float)))
     if not applies:
         return ["No requirement of the target applies to this site."]
     nearest = str(table["excess_percent"].idxmin())
     row = table.loc[nearest]
     missed = row["missed"] or row["verdict"]
     return [f"No variant meets the target. Nearest is {nearest}; it misses by: {missed}."]
+
+
+def _told_apart(costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round costs to a thousandth of the largest: what differs by less does not put a variant on the front."""
+    finite = np.where(np.isfinite(costs), np.abs(costs), 0.0)
+    grain = np.maximum(finite.max(axis=0, initial=0.0) * 1e-3, 1e-12)
+    return np.asarray(np.round(costs / grain))
 
 
 class _Runner:

@@ -14,6 +14,8 @@ from gridedge.errors import bad
 from gridedge.measure.ramp import change_curve
 from gridedge.plot.style import DASHES, LIMIT, PALETTE, blank, draw, text, width_of
 
+_NEAR = 1.5
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -45,7 +47,7 @@ def change_figure(waveforms: Mapping[str, xr.Dataset], marks: Sequence[Mark] = (
     waveforms : mapping of str to xarray.Dataset
         By strategy label: ``p_before_mw(time)`` and ``p_mw(time)`` [MW], coordinate ``time`` [s].
     marks : sequence of Mark
-        Limits to draw.
+        Limits to draw; those beyond one and a half times the highest change are left out.
 
     Raises
     ------
@@ -56,19 +58,22 @@ def change_figure(waveforms: Mapping[str, xr.Dataset], marks: Sequence[Mark] = (
         raise bad("there is no waveform to draw", "0 strategies", "Give at least one strategy with its waveform.")
     figure = blank("Largest change within a window, for every length of the window", row_px=330)
     first = next(iter(waveforms.values()))
-    _add(figure, first, "p_before_mw", "before any mitigation", "#c5ccd5", 5, "solid")
+    highest_mw = _add(figure, first, "p_before_mw", "before any mitigation", "#c5ccd5", 5, "solid")
     for k, (label, data) in enumerate(waveforms.items()):
-        _add(figure, data, "p_mw", label, PALETTE[k % len(PALETTE)], width_of(k), DASHES[k % len(DASHES)])
-    if marks:
-        _draw_marks(figure, marks)
+        look = (PALETTE[k % len(PALETTE)], width_of(k), DASHES[k % len(DASHES)])
+        highest_mw = max(highest_mw, _add(figure, data, "p_mw", label, *look))
+    near = [mark for mark in marks if mark.limit_mw <= _NEAR * highest_mw]  # a far one would press the curves flat
+    if near:
+        _draw_marks(figure, near)
     figure.update_yaxes(title_text="change [MW]", rangemode="tozero")
     figure.update_xaxes(type="log", title_text="window [s]", exponentformat="none", dtick=1)
     return figure
 
 
-def _add(figure: go.Figure, data: xr.Dataset, name: str, label: str, colour: str, width: float, dash: str) -> None:
+def _add(figure: go.Figure, data: xr.Dataset, name: str, label: str, colour: str, width: float, dash: str) -> float:
     windows_s, change_mw = change_curve(data[name].values.astype(np.float64), schema.clock(data))
     draw(figure, windows_s, change_mw, label, "MW", colour=colour, width=width, dash=dash)
+    return float(change_mw.max())
 
 
 def _draw_marks(figure: go.Figure, marks: Sequence[Mark]) -> None:

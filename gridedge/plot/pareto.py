@@ -53,16 +53,23 @@ def pareto_figure(table: pd.DataFrame, currency: str) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=rows["capital"] / _MILLION, y=rows["wasted_percent"], mode="markers", name=text(str(strategy)),
+                cliponaxis=False,
                 marker={"symbol": ["circle" if m else "circle-open" for m in meets], "size": size, "color": colour,
                         "line": {"width": 2, "color": colour}},
                 customdata=_shown(rows, currency), hovertemplate="%{customdata}<extra></extra>",
             ),
             row=1, col=1,
         )  # fmt: skip
-    figure.update_xaxes(title_text=f"capital [million {text(currency)}]", rangemode="tozero")
-    figure.update_yaxes(title_text="energy wasted [%]", rangemode="tozero")
+    figure.update_xaxes(title_text=f"capital [million {text(currency)}]", range=_from_zero(table["capital"] / _MILLION))
+    figure.update_yaxes(title_text="energy wasted [%]", range=_from_zero(table["wasted_percent"]))
     figure.update_layout(showlegend=True)
     return figure
+
+
+def _from_zero(values: pd.Series[float]) -> list[float]:
+    """Return a range with room around zero and the largest value, so that no mark is cut."""
+    top = float(values.max()) or 1.0
+    return [-0.03 * top, 1.06 * top]
 
 
 def _shown(rows: pd.DataFrame, currency: str) -> list[str]:

@@ -78,8 +78,9 @@ def _draw_band(figure: go.Figure, band: Band, number: int) -> None:
         type="rect", xref="x", yref="y domain", x0=band.low_hz, x1=band.high_hz, y0=top - 0.045, y1=top,
         fillcolor=LIMIT, opacity=0.12, line={"width": 0}, layer="below",
     )  # fmt: skip
+    words = band.name if "Hz" in band.name else f"{band.name}: {band.low_hz:g} to {band.high_hz:g} Hz"
     figure.add_annotation(
-        text=text(f"{band.name}: {band.low_hz:g} to {band.high_hz:g} Hz"), xref="x", yref="y domain", x=ends.mean(),
+        text=text(words), xref="x", yref="y domain", x=ends.mean(),
         y=top - 0.0225, showarrow=False, font={"size": 10, "color": LIMIT},
     )  # fmt: skip
 

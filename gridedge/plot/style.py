@@ -15,8 +15,19 @@ from gridedge.plot.downsample import thin
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 INK, MUTED, GRID, LIMIT = "#1f2933", "#7b8794", "#e4e7eb", "#b42318"
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes tell them apart on grey paper too.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b0548f", "#a87900", "#2a9fd6")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b0548f", "#a87900", "#2a9fd6", "#5b3f99", "#4d5761", "#7a1f1f", "#1f6b3a")
+DASHES = (
+    "solid",
+    "dash",
+    "dot",
+    "dashdot",
+    "longdash",
+    "longdashdot",
+    "2px,2px",
+    "8px,2px,2px,2px",
+    "12px,3px",
+    "1px,4px",
+)
 _BELOW_PX = 92  # tick labels, axis title and legend
 POINTS = 5_000
 """Points of one trace: some four per pixel of a wide screen, and half of the 10,000 that a page can bear."""

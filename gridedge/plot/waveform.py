@@ -90,7 +90,8 @@ def soc_figure(waveforms: Mapping[str, xr.Dataset]) -> go.Figure:
     Parameters
     ----------
     waveforms : mapping of str to xarray.Dataset
-        As for :func:`waveform_figure`, some with ``soc_pu(time)`` [pu of the usable energy].
+        As for :func:`waveform_figure`, some with ``soc_pu(time)`` or ``soc_pu(storage, time)``
+        [pu of the energy].
 
     Raises
     ------
@@ -102,15 +103,24 @@ def soc_figure(waveforms: Mapping[str, xr.Dataset]) -> go.Figure:
     divisor, unit = clock(first["time"].values)
     figure = blank("State of charge: whether the storage drifts, or runs empty or full", row_px=230)
     for k, (label, data) in enumerate(waveforms.items()):
-        if label in stored:
-            draw(figure, data["time"].values / divisor, data["soc_pu"].values, label, "pu",
-                 colour=PALETTE[k % len(PALETTE)])  # fmt: skip
+        if label not in stored:
+            continue
+        for j, (name, soc) in enumerate(_stores(label, data["soc_pu"])):
+            draw(figure, data["time"].values / divisor, soc.values, name, "pu", colour=PALETTE[k % len(PALETTE)],
+                 dash=DASHES[j % len(DASHES)])  # fmt: skip
     for full in (0.0, 1.0):
         figure.add_hline(full, line={"color": MUTED, "width": 1, "dash": "dot"})
     figure.update_yaxes(title_text="state of charge [pu]", range=[-0.05, 1.05])
     figure.update_xaxes(title_text=f"time [{unit}]")
     figure.update_layout(showlegend=True)
     return figure
+
+
+def _stores(label: str, soc: xr.DataArray) -> list[tuple[str, xr.DataArray]]:
+    """Return each store of a strategy with its name; one alone needs none."""
+    if "storage" not in soc.dims:
+        return [(label, soc)]
+    return [(f"{label}: {str(k).partition(':')[2] or k}", soc.sel(storage=k)) for k in soc["storage"].values]
 
 
 def _first(waveforms: Mapping[str, xr.Dataset]) -> xr.Dataset:

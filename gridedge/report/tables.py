@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from gridedge.measure.finding import Finding, Verdict, overall
 from gridedge.report.result import StudyResult
 from gridedge.report.words import CANNOT_TELL, heading, moment, number, quantity
 from gridedge.spec import Assumption, Mark
+
+_NUMBER = re.compile(r"^\d+:")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,19 @@ class SummaryRow:
     values: list[str]
 
 
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One variant of the comparison: what was varied, its verdict, whether it is on the front, its figures as text."""
+
+    strategy: str
+    varied: list[str]
+    verdict: Verdict
+    missed: str
+    pareto: bool
+    cheapest: bool
+    values: list[str]
+
+
 def strategies(result: StudyResult) -> list[str]:
     """Return the labels of all strategies, in the order of the summary, then of what else names one."""
     return list(dict.fromkeys([*map(str, result.summary.index), *result.data, *result.findings]))
@@ -90,8 +106,14 @@ def requirement_rows(result: StudyResult) -> list[RequirementRow]:
 
 
 def equipment_rows(result: StudyResult) -> list[RequirementRow]:
-    """Return a row per quantity that the equipment inside sees, in the order in which it is first named."""
-    return _by_requirement(strategies(result), result.equipment) if result.equipment else []
+    """Return a row per quantity that the equipment inside sees, in the order in which it is first named.
+
+    A store is the same row whatever its number among the steps of a strategy.
+    """
+    plain = {
+        label: [replace(f, name=_NUMBER.sub("", f.name)) for f in found] for label, found in result.equipment.items()
+    }
+    return _by_requirement(strategies(result), plain) if plain else []
 
 
 def _by_requirement(labels: Sequence[str], findings: Mapping[str, Sequence[Finding]]) -> list[RequirementRow]:
@@ -117,23 +139,11 @@ def summary_rows(result: StudyResult) -> list[SummaryRow]:
     return rows
 
 
-@dataclass(frozen=True)
-class ComparisonRow:
-    """One variant of the comparison: its name, its verdict, whether it is on the front, and its figures as text."""
-
-    label: str
-    verdict: Verdict
-    missed: str
-    pareto: bool
-    cheapest: bool
-    values: list[str]
-
-
 _COMPARED = (
     "wasted_percent", "wasted_mwh_per_year", "co2_t_per_year", "delayed_percent", "bought_mw", "bought_mwh", "capital",
     "life_years", "cost_per_year",
 )  # fmt: skip
-_SHOWN = 40  # rows of the table; the front, then the cheapest of the others
+_SHOWN = 25  # rows of the table; the front, then the cheapest of the others
 
 
 def comparison_heads(result: StudyResult) -> list[tuple[str, str]]:
@@ -145,7 +155,7 @@ def comparison_heads(result: StudyResult) -> list[tuple[str, str]]:
 
 
 def comparison_rows(result: StudyResult) -> list[ComparisonRow]:
-    """Return the variants worth reading: the front first, then the others by their cost, at most 40."""
+    """Return the variants worth reading: the front first, then the others by their cost, at most 25."""
     if result.comparison is None:
         return []
     table = result.comparison.table.sort_values(["pareto", "cost_per_year"], ascending=[False, True]).head(_SHOWN)
@@ -153,11 +163,19 @@ def comparison_rows(result: StudyResult) -> list[ComparisonRow]:
     units = [unit for _, unit in comparison_heads(result)]
     return [
         ComparisonRow(
-            str(label), row["verdict"], row["missed"], bool(row["pareto"]), label == cheapest,
+            str(row["strategy"]), _varied({str(k): v for k, v in row.items()}), row["verdict"], row["missed"],
+            bool(row["pareto"]), label == cheapest,
             [_figure(row[name], unit) for name, unit in zip(_COMPARED, units, strict=True)],
         )
         for label, row in table.iterrows()
     ]  # fmt: skip
+
+
+def _varied(values: Mapping[str, Any]) -> list[str]:
+    """Return what a variant was made with: the last part of each key says enough, with its unit."""
+    own = {key.rpartition(".")[2]: value for key, value in values.items() if "." in key}
+    shown = {key: f"{value:g}" if isinstance(value, int | float) else str(value) for key, value in own.items()}
+    return [f"{key} {words}" for key, words in shown.items() if words != "nan"]
 
 
 def _figure(value: float, unit: str) -> str:

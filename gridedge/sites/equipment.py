@@ -179,7 +179,9 @@ def _rows(values: xr.DataArray) -> list[Float]:
 
 def _of_power(p_mw: Float, dt_s: float, rating: Rating) -> list[_Seen]:
     top = int(np.argmax(p_mw))
-    depth = rating.depth_mw if rating.depth_mw is not None else 0.1 * float(p_mw.max())
+    depth, deep = 0.1 * float(p_mw.max()), "10 % of the highest power"
+    if rating.depth_mw is not None:
+        depth, deep = rating.depth_mw, f"{rating.depth_mw:.3g} MW"
     per_s = largest_ramp(p_mw, dt_s, window_s=1.0)
     per_s = replace(per_s, value=per_s.value / 60.0)
     w = rating.window_s
@@ -188,7 +190,7 @@ def _of_power(p_mw: Float, dt_s: float, rating: Rating) -> list[_Seen]:
         _Seen("step", f"max - min within {w:g} s", "MW", rating.step_mw, largest_change(p_mw, dt_s, window_s=w)),
         _Seen("ramp in 1 s", "|P(t + 1 s) - P(t)|", "MW/s", rating.ramp_mw_per_s, per_s),
         _Seen("ramp in 60 s", "|P(t + 60 s) - P(t)|", "MW/min", rating.ramp_mw_per_min, largest_ramp(p_mw, dt_s)),
-        _cycles(p_mw, dt_s, depth, f"{depth:.3g} MW", rating.cycles_per_day),
+        _cycles(p_mw, dt_s, depth, deep, rating.cycles_per_day),
     ]
 
 

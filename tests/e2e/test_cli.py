@@ -182,6 +182,7 @@ def test_a_second_run_replaces_the_first_and_has_the_same_bits_whoever_solves_it
     assert sorted(p.name for p in out.iterdir()) == [
         "battery.nc",
         "dummy-workload.nc",
+        "equipment.json",
         "findings.json",
         "manifest.json",
         "no-mitigation.nc",
