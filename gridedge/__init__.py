@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
     from gridedge.measure.rulebook import check
+    from gridedge.planning.compare import compare
+    from gridedge.planning.droop import close_loop
+    from gridedge.planning.sizing import size_battery
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
+    from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
     from gridedge.sites.mitigate import mitigate
     from gridedge.study.run import run
@@ -36,6 +40,10 @@ _HOMES = {
     "check": "gridedge.measure.rulebook",
     "export": "gridedge.formats.write",
     "request_sheet": "gridedge.formats.sheet",
+    "size_battery": "gridedge.planning.sizing",
+    "compare": "gridedge.planning.compare",
+    "close_loop": "gridedge.planning.droop",
+    "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
@@ -47,6 +55,9 @@ __all__ = [
     "InputError",
     "RunError",
     "check",
+    "check_equipment",
+    "close_loop",
+    "compare",
     "connect",
     "contingencies",
     "export",
@@ -55,6 +66,7 @@ __all__ = [
     "mitigate",
     "request_sheet",
     "run",
+    "size_battery",
     "solve",
     "to_pandapower",
 ]

@@ -101,6 +101,29 @@ def profiles(name: Annotated[str | None, typer.Argument(help="Describe this one.
     typer.echo("\n`gridedge profiles NAME` describes one.")
 
 
+@app.command()
+def catalogue(name: Annotated[str | None, typer.Argument(help="Describe this accelerator or server.")] = None) -> None:
+    """List accelerators, servers and racks with what they draw, or describe one."""
+    from gridedge.profiles.catalog import describe_catalogue
+
+    typer.echo(describe_catalogue(name))
+
+
+@app.command()
+def rules(name: Annotated[str | None, typer.Argument(help="Describe this rulebook or file.")] = None) -> None:
+    """List the rulebooks there are, or describe one with its definitions and sources."""
+    from gridedge.measure.rulebook import describe_rulebook, list_rulebooks
+
+    if name is not None:
+        typer.echo(describe_rulebook(name))
+        return
+    listed = list_rulebooks()
+    width = max(len(known) for known in listed)
+    for known, title in listed.items():
+        typer.echo(f"{known:<{width}}  {title}")
+    typer.echo("\n`gridedge rules NAME` describes one; a file of your own may include them.")
+
+
 @contextmanager
 def _workers(count: int) -> Iterator[Executor | None]:
     """Give processes to solve on; spawned on every system, so that they behave alike."""
