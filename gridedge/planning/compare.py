@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ from gridedge.planning.prices import Prices
 from gridedge.planning.strategies import Variant, variants
 from gridedge.planning.verdict import Verdict, judge
 from gridedge.sites.facility import Facility, connect
-from gridedge.sites.mitigate import mitigate, read_step
+from gridedge.sites.mitigate import AnyStep, mitigate, read_step
+from gridedge.sites.step import PLACES
 from gridedge.spec import take
 
 if TYPE_CHECKING:
@@ -195,7 +197,7 @@ class _Runner:
         if self.metered and facility is not None:
             raise bad("the load is metered already", "facility", "Leave facility out, or give the IT power.")
         self.facility = take(Facility, facility if facility is not None else {})
-        self.bare = load if self.metered else connect(load, self.facility)
+        self.bare = load.copy() if self.metered else connect(load, self.facility)
         self.bare.attrs.setdefault("size_mw", float(self.settled(self.bare)["p_mw"].max()))
         self._inside: dict[str, xr.Dataset] = {}
 
@@ -205,20 +207,28 @@ class _Runner:
 
     def run(self, variant: Variant, prices: Prices) -> tuple[xr.Dataset, Account]:
         try:
-            read = [read_step(step) for step in variant.steps]
+            return self._run([read_step(step) for step in variant.steps], prices)
         except InputError as error:
-            where = f"strategy {variant.strategy!r}"
+            where = f"strategy {variant.label!r}"
             raise InputError([replace(p, where=p.where or where) for p in error.problems]) from error
-        inner = [step for step in read if step.place != "site"]
+
+    def _run(self, steps: list[AnyStep], prices: Prices) -> tuple[xr.Dataset, Account]:
+        inner = [step for step in steps if step.place != "site"]
         if self.metered and inner:
             cure = "Give the IT power; steps inside the site act before it is metered."
-            raise bad(f"{variant.strategy}: {inner[0].step} cannot act on metered power", inner[0].place, cure)
+            raise bad(f"{inner[0].step} cannot act on metered power", f"place: {inner[0].place}", cure)
+        for one, following in itertools.pairwise(steps):
+            if PLACES.index(one.place) > PLACES.index(following.place):
+                value = f"{one.step} at {one.place}, then {following.step} at {following.place}"
+                raise bad(
+                    "the steps are out of order", value, "List them from the chip outwards: chip, rack, ups, site."
+                )
         metered = self.bare if self.metered else self._behind(inner)
-        after = mitigate(metered, [step for step in read if step.place == "site"])
+        after = mitigate(metered, [step for step in steps if step.place == "site"])
         after.attrs["size_mw"] = self.bare.attrs["size_mw"]
         parts = [self.settled(ds) for ds in (self.load, self.bare, metered, after)]
         facility = None if self.metered else self.facility
-        return parts[-1], account(*parts, steps=read, facility=facility, prices=prices)
+        return parts[-1], account(*parts, steps=steps, facility=facility, prices=prices)
 
     def _behind(self, inner: list[Any]) -> xr.Dataset:
         key = json.dumps([step.to_dict() for step in inner], sort_keys=True)
