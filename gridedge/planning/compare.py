@@ -180,6 +180,8 @@ def _mark_front(table: pd.DataFrame, findings: Mapping[str, list[Finding]]) -> l
     nearest = str(table["excess_percent"].idxmin())
     row = table.loc[nearest]
     missed = row["missed"] or row["verdict"]
+    if row["verdict"] == "cannot tell":
+        return [f"No variant is known to meet the target. Nearest is {nearest}; {missed}."]
     return [f"No variant meets the target. Nearest is {nearest}; it misses by: {missed}."]
 
 

@@ -242,6 +242,16 @@ def test_where_nothing_meets_the_target_the_nearest_says_by_how_much():
     assert found.table["pareto"].tolist() == pareto_front(found.table[objectives]).tolist() == [True, True, True]
 
 
+def test_where_a_rule_cannot_be_told_the_note_says_which_and_why():
+    target = [{"rule": "ramp", "name": "long ramp", "limit_mw_per_min": 20, "window_s": 600}]
+    found = weigh({"none": [], "fill": [FILL]}, target=target)
+    assert set(found.table["verdict"]) == {"cannot tell"}
+    (note,) = found.notes
+    assert note.startswith("No variant is known to meet the target. Nearest is none; long ramp cannot be told: ")
+    assert "the series of 300 s is too short" in note
+    assert found.cheapest is None
+
+
 def test_a_target_that_does_not_apply_is_said():
     rule = {"rule": "change", "name": "large sites", "window_s": 5, "limit_mw": 4, "applies_from_mw": 75}
     found = weigh({"none": [], "fill": [FILL]}, target=[rule])
