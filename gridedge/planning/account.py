@@ -91,13 +91,13 @@ def account(
         What things cost.
     """
     draw = 1.0 if facility is None else 1.0 / facility.conversion_efficiency + facility.cooling_proportional_pu
-    # What earlier steps burned, in a load that was mitigated before, is none of this strategy's.
+    # What earlier steps burned or put off, in a load that was mitigated before, is none of this strategy's.
     inside_mw, outside_mw = _spent_mw(metered) - _spent_mw(bare), _spent_mw(after) - _spent_mw(metered)
     wasted_mw = inside_mw * draw + outside_mw
     before_mw = float(bare["p_mw"].mean())
     hours = prices.hours_per_year
     wasted_mwh = wasted_mw * hours
-    delayed = _delayed_share(after)
+    delayed = _delayed_share(after) - _delayed_share(bare)
     accelerators = float(load.attrs.get("accelerators", 0))
     first = len(load.attrs.get("steps", []))
     bought = [b for number, step in enumerate(steps, first) for b in _bought(number, step, load, after, prices)]

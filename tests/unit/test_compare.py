@@ -301,6 +301,14 @@ def test_power_that_was_mitigated_before_is_compared_further():
     assert found.loc["more", "life_years"] == pytest.approx(ages[1])
 
 
+def test_work_that_was_put_off_before_is_not_put_off_again():
+    capped = gridedge.mitigate(load(), [{**CAP, "cap_pu": 0.9}])
+    found = weigh({"none": [], "fill": [FILL]}, of=capped).table
+    assert found["delayed_percent"].tolist() == [0.0, 0.0]
+    assert found["wasted_mwh_per_year"].tolist() == pytest.approx([0.0, DRAW * 1.5 * HOURS])
+    assert found.loc["fill", "wasted_percent"] == pytest.approx(100 * 1.5 / (MEAN - 0.6))
+
+
 def test_remarks_are_those_of_the_strategy():
     noted = load(notes=["known before"])
     late = {**FILL, "reaction_s": 2}
