@@ -152,6 +152,8 @@ def compare(
             progress(number + 1, len(chosen))
     table = pd.DataFrame.from_dict(rows, orient="index")
     notes = _mark_front(table, findings)
+    if (table["delayed_percent"] > 0).any() and not load.attrs.get("accelerators"):
+        notes.append('Delayed work has no price here: the load does not say how many attrs["accelerators"] it has.')
     return Comparison(table, findings, remarks, before.findings, notes, cost.currency)
 
 
@@ -191,11 +193,14 @@ class _Runner:
     def __init__(self, load: xr.Dataset, facility: Facility | Mapping[str, Any] | None, settle_s: float):
         self.load = load
         dt_s = schema.clock(load)
-        self.first = round(settle_s / dt_s)
-        if settle_s < 0 or self.first >= load.sizes["time"]:
+        if not 0 <= settle_s <= (load.sizes["time"] - 1) * dt_s:
             cure = f"The series is {load.sizes['time'] * dt_s:g} s long; leave some of it to be judged."
             raise bad("settle_s leaves nothing to judge", f"{settle_s:g} s", cure)
+        self.first = round(settle_s / dt_s)
         self.metered = "site" in load["p_mw"].dims
+        if self.metered and load.sizes["site"] != 1:
+            value, cure = f"{load.sizes['site']} sites", "Compare each by itself: load.isel(site=[0])."
+            raise bad("strategies are compared on one site", value, cure)
         if self.metered and facility is not None:
             raise bad("the load is metered already", "facility", "Leave facility out, or give the IT power.")
         self.facility = take(Facility, facility if facility is not None else {})

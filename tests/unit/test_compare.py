@@ -191,7 +191,7 @@ def test_the_start_is_left_out_of_findings_and_accounts():
     assert weigh({"one": []}, of=load(p), settle_s=40).before[0].measured == pytest.approx(9.0)
 
 
-@pytest.mark.parametrize("settle_s", [-1.0, 300.0, 1e9])
+@pytest.mark.parametrize("settle_s", [-1.0, 300.0, 1e9, float("nan")])
 def test_a_start_that_leaves_nothing_is_refused(settle_s):
     with pytest.raises(InputError, match=r"settle_s leaves nothing to judge .*The series is 300 s long"):
         weigh({"none": []}, settle_s=settle_s)
@@ -333,6 +333,27 @@ def test_remarks_are_those_of_the_strategy():
 def test_an_error_names_its_strategy(steps, words):
     with pytest.raises(InputError, match=words):
         weigh({"none": [], "one": steps})
+
+
+def test_a_value_inside_a_single_value_cannot_be_varied():
+    words = r"lies inside floor_pu, which is a single value \(got floor_pu\.x: 0\.75\)\. Vary floor_pu itself"
+    with pytest.raises(InputError, match=words):
+        weigh({"fill": {"steps": [FILL], "vary": {"dummy_load.floor_pu.x": [1]}}})
+
+
+def test_several_sites_are_compared_each_by_itself():
+    metered = gridedge.connect(load(), FACILITY)
+    two = metered.isel(site=[0, 0]).assign_coords(site=["a", "b"])
+    with pytest.raises(InputError, match=r"compared on one site \(got 2 sites\)"):
+        weigh({"none": []}, of=two, facility=None)
+
+
+def test_work_without_a_number_of_accelerators_has_no_price_and_says_so():
+    bare = schema.power_dataset(square(), 1.0, power="IT", attrs={"nameplate_mw": NAMEPLATE})
+    found = weigh({"none": [], "cap": [{**CAP, "cap_pu": 0.6}]}, of=bare)
+    assert found.table.loc["cap", "delayed_cost_per_year"] == 0.0
+    assert [note for note in found.notes if "Delayed work has no price here" in note]
+    assert not weigh({"none": [], "fill": [{**FILL, "floor_pu": 0.8}]}, of=bare).notes
 
 
 def test_two_variants_of_one_name_are_refused():
