@@ -91,13 +91,16 @@ def account(
         What things cost.
     """
     draw = 1.0 if facility is None else 1.0 / facility.conversion_efficiency + facility.cooling_proportional_pu
-    wasted_mw = sum(_mean(metered, name) * draw + _mean(after, name) - _mean(metered, name) for name in _SPENT)
+    # What earlier steps burned or put off, in a load that was mitigated before, is none of this strategy's.
+    inside_mw, outside_mw = _spent_mw(metered) - _spent_mw(bare), _spent_mw(after) - _spent_mw(metered)
+    wasted_mw = inside_mw * draw + outside_mw
     before_mw = float(bare["p_mw"].mean())
     hours = prices.hours_per_year
     wasted_mwh = wasted_mw * hours
-    delayed = _delayed_share(after)
+    delayed = _delayed_share(after) - _delayed_share(bare)
     accelerators = float(load.attrs.get("accelerators", 0))
-    bought = [b for number, step in enumerate(steps) for b in _bought(number, step, load, after, prices)]
+    first = len(load.attrs.get("steps", []))
+    bought = [b for number, step in enumerate(steps, first) for b in _bought(number, step, load, after, prices)]
     capital = sum(b.capital for b in bought)
     yearly = sum(b.yearly for b in bought)
     lives = [b.life_years for b in bought if b.capital > 0]
@@ -117,6 +120,10 @@ def account(
         yearly,
         energy_cost + delay_cost + yearly,
     )
+
+
+def _spent_mw(ds: xr.Dataset) -> float:
+    return sum(_mean(ds, name) for name in _SPENT)
 
 
 def _mean(ds: xr.Dataset, name: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,8 @@ from gridedge.planning.prices import Prices
 from gridedge.planning.strategies import Variant, variants
 from gridedge.planning.verdict import Verdict, judge
 from gridedge.sites.facility import Facility, connect
-from gridedge.sites.mitigate import mitigate, read_step
+from gridedge.sites.mitigate import AnyStep, mitigate, read_step
+from gridedge.sites.step import PLACES
 from gridedge.spec import take
 
 if TYPE_CHECKING:
@@ -152,6 +154,8 @@ def compare(
             progress(number + 1, len(chosen))
     table = pd.DataFrame.from_dict(rows, orient="index")
     notes = _mark_front(table, findings)
+    if (table["delayed_percent"] > 0).any() and not load.attrs.get("accelerators"):
+        notes.append('Delayed work has no price here: the load does not say how many attrs["accelerators"] it has.')
     return Comparison(table, findings, remarks, before.findings, notes, cost.currency)
 
 
@@ -180,6 +184,8 @@ def _mark_front(table: pd.DataFrame, findings: Mapping[str, list[Finding]]) -> l
     nearest = str(table["excess_percent"].idxmin())
     row = table.loc[nearest]
     missed = row["missed"] or row["verdict"]
+    if row["verdict"] == "cannot tell":
+        return [f"No variant is known to meet the target. Nearest is {nearest}; {missed}."]
     return [f"No variant meets the target. Nearest is {nearest}; it misses by: {missed}."]
 
 
@@ -196,15 +202,18 @@ class _Runner:
     def __init__(self, load: xr.Dataset, facility: Facility | Mapping[str, Any] | None, settle_s: float):
         self.load = load
         dt_s = schema.clock(load)
-        self.first = round(settle_s / dt_s)
-        if settle_s < 0 or self.first >= load.sizes["time"]:
+        if not 0 <= settle_s <= (load.sizes["time"] - 1) * dt_s:
             cure = f"The series is {load.sizes['time'] * dt_s:g} s long; leave some of it to be judged."
             raise bad("settle_s leaves nothing to judge", f"{settle_s:g} s", cure)
+        self.first = round(settle_s / dt_s)
         self.metered = "site" in load["p_mw"].dims
+        if self.metered and load.sizes["site"] != 1:
+            value, cure = f"{load.sizes['site']} sites", "Compare each by itself: load.isel(site=[0])."
+            raise bad("strategies are compared on one site", value, cure)
         if self.metered and facility is not None:
             raise bad("the load is metered already", "facility", "Leave facility out, or give the IT power.")
         self.facility = take(Facility, facility if facility is not None else {})
-        self.bare = load if self.metered else connect(load, self.facility)
+        self.bare = load.copy() if self.metered else connect(load, self.facility)
         self.bare.attrs.setdefault("size_mw", float(self.settled(self.bare)["p_mw"].max()))
         self._inside: dict[str, xr.Dataset] = {}
 
@@ -214,20 +223,28 @@ class _Runner:
 
     def run(self, variant: Variant, prices: Prices) -> tuple[xr.Dataset, Account]:
         try:
-            read = [read_step(step) for step in variant.steps]
+            return self._run([read_step(step) for step in variant.steps], prices)
         except InputError as error:
-            where = f"strategy {variant.strategy!r}"
+            where = f"strategy {variant.label!r}"
             raise InputError([replace(p, where=p.where or where) for p in error.problems]) from error
-        inner = [step for step in read if step.place != "site"]
+
+    def _run(self, steps: list[AnyStep], prices: Prices) -> tuple[xr.Dataset, Account]:
+        inner = [step for step in steps if step.place != "site"]
         if self.metered and inner:
             cure = "Give the IT power; steps inside the site act before it is metered."
-            raise bad(f"{variant.strategy}: {inner[0].step} cannot act on metered power", inner[0].place, cure)
+            raise bad(f"{inner[0].step} cannot act on metered power", f"place: {inner[0].place}", cure)
+        for one, following in itertools.pairwise(steps):
+            if PLACES.index(one.place) > PLACES.index(following.place):
+                value = f"{one.step} at {one.place}, then {following.step} at {following.place}"
+                raise bad(
+                    "the steps are out of order", value, "List them from the chip outwards: chip, rack, ups, site."
+                )
         metered = self.bare if self.metered else self._behind(inner)
-        after = mitigate(metered, [step for step in read if step.place == "site"])
+        after = mitigate(metered, [step for step in steps if step.place == "site"])
         after.attrs["size_mw"] = self.bare.attrs["size_mw"]
         parts = [self.settled(ds) for ds in (self.load, self.bare, metered, after)]
         facility = None if self.metered else self.facility
-        return parts[-1], account(*parts, steps=read, facility=facility, prices=prices)
+        return parts[-1], account(*parts, steps=steps, facility=facility, prices=prices)
 
     def _behind(self, inner: list[Any]) -> xr.Dataset:
         key = json.dumps([step.to_dict() for step in inner], sort_keys=True)

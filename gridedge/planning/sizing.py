@@ -295,9 +295,11 @@ def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool, edge
     if meets and spec["e_rated_mwh"] > needed_mwh:
         note += f" The target needs {needed_mwh:.3g} MWh; the power of the cells asks for more of them."
     if not meets:
-        note = (
-            f"No battery of this kind meets the target; the nearest misses by: {verdict.missed() or verdict.overall}."
-        )
+        missed = verdict.missed() or verdict.overall
+        if verdict.overall == "cannot tell":
+            note = f"No battery of this kind is known to meet the target; of the nearest, {missed}."
+        else:
+            note = f"No battery of this kind meets the target; the nearest misses by: {missed}."
         if edges:
             late_s = Battery.model_validate(spec).delay_s
             note += (

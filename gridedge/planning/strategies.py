@@ -116,6 +116,11 @@ def _place(name: str, key: str, steps: Sequence[Mapping[str, Any]]) -> tuple[int
 
 
 def _set(step: dict[str, Any], path: list[str], value: Any) -> None:
-    for key in path[:-1]:
-        step = step.setdefault(key, {})
+    for k, key in enumerate(path[:-1]):
+        inner = step.setdefault(key, {})
+        if not isinstance(inner, dict):
+            name = ".".join(path[: k + 1])
+            cure = f"Vary {name} itself, or write it as a mapping in the step."
+            raise bad(f"what is varied lies inside {name}, which is a single value", f"{'.'.join(path)}: {inner}", cure)
+        step = inner
     step[path[-1]] = value

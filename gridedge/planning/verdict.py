@@ -31,7 +31,10 @@ class Verdict:
     findings: list[Finding]
 
     def missed(self) -> str:
-        """Return by how much the worst requirement is missed, in words; empty where none is."""
+        """Return by how much the worst requirement is missed, or what cannot be told; empty where all hold."""
+        open_ = next((f for f in self.findings if f.verdict == "cannot tell"), None)
+        if self.overall == "cannot tell" and open_ is not None:
+            return f"{open_.name} cannot be told" + (f": {open_.note}" if open_.note else "")
         w = self.worst
         if self.overall == "pass" or w is None or w.measured is None or w.limit is None or self.excess <= 0:
             return ""

@@ -82,3 +82,5 @@ def test_verdict_is_the_worst_and_says_by_how_much():
     assert judge([_finding("not applicable", None, 1.0)]).overall == "not applicable"
     assert judge([_finding("cannot tell", None, 1.0)]).excess == np.inf
     assert judge([_finding("pass", 9.0, 10.0)]).missed() == ""
+    unsure = judge([_finding("pass", 9.0, 10.0), _finding("cannot tell", 8.0, 10.0)])
+    assert unsure.missed() == "change cannot be told"

@@ -87,6 +87,14 @@ def test_edges_that_pass_a_late_converter_are_named():
     assert "Without its converter's delay of 0.05 s it would" in found.note
 
 
+def test_a_rule_that_cannot_be_told_is_named(swinging):
+    target = [{"rule": "ramp", "name": "long ramp", "limit_mw_per_min": 20, "window_s": 600}]
+    found = size_battery(swinging, target=target, battery=PLAIN)
+    assert not found.meets
+    words = "No battery of this kind is known to meet the target; of the nearest, long ramp cannot be told: the series"
+    assert found.note.startswith(words)
+
+
 def test_losses_ask_for_more(swinging):
     target = {"change_mw": 4, "window_s": 5}
     plain = size_battery(swinging, target=target, battery=PLAIN, c_rate_per_h=1e9)
