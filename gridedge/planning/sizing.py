@@ -25,6 +25,7 @@ _SLOWEST_S, _FASTEST_S = 3600.0, 0.02
 _RECOVERY = 10.0  # recovery time over smoothing time: the return to the middle must not fight the smoothing
 _SLOW_S = 600.0  # a ramp limit follows in minutes, however little it smooths
 _SAFE = 1.0 - 1e-6
+_TURNS = 3  # between the power of a battery and what its standby adds to that
 
 
 @dataclass(frozen=True)
@@ -270,8 +271,13 @@ def _smallest(holds: Callable[[float], bool], low: float, high: float, *, ratio:
 
 def _limited(trial: _Trial, spec: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Return the battery with no more power and energy than the free one used, started so that it just fits."""
-    after = trial.run(spec)
-    exchanged = float(np.abs(after["p_mw"] - trial.load["p_mw"]).max())
+    kept = {key: value for key, value in spec.items() if key != "standby_pu"} | own
+    standby_pu = Battery.model_validate(kept).standby_pu
+    p_mw = 0.0
+    for _ in range(_TURNS):  # the standby power is that of the battery that comes out of it
+        standby_mw = standby_pu * p_mw
+        after = trial.run({**spec, "standby_pu": standby_mw / spec["p_rated_mw"]})
+        p_mw = float(np.abs(after["p_mw"] - trial.load["p_mw"] - standby_mw).max())
     step_h = schema.clock(trial.load) / 3600.0
     content = after["stored_mw"].transpose(..., "time").values.cumsum(axis=-1) * step_h
     low, high = min(float(content.min()), 0.0), max(float(content.max()), 0.0)
@@ -279,8 +285,7 @@ def _limited(trial: _Trial, spec: dict[str, Any], own: dict[str, Any]) -> dict[s
     e_mwh = (high - low) / (window.soc_max_pu - window.soc_min_pu) * (1.0 + 1e-6)
     start = window.soc_min_pu - low / e_mwh if e_mwh > 0 else window.soc_min_pu
     start = min(max(start, window.soc_min_pu), window.soc_max_pu)
-    kept = {key: value for key, value in spec.items() if key != "standby_pu"} | own
-    return {**kept, "p_rated_mw": exchanged, "e_rated_mwh": max(e_mwh, 1e-9), "soc_start_pu": start}
+    return {**kept, "p_rated_mw": max(p_mw, 1e-9), "e_rated_mwh": max(e_mwh, 1e-9), "soc_start_pu": start}
 
 
 def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool, edges: bool = False) -> BatterySize:

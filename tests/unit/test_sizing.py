@@ -112,3 +112,15 @@ def test_it_power_must_be_metered_first():
     load = gridedge.generate("h100-at-scale", duration_s=60, dt_s=0.5)
     with pytest.raises(InputError, match="metered power of one site"):
         size_battery(load, target={"ramp_mw_per_min": 20})
+
+
+def test_what_standby_adds_is_in_the_size():
+    """The level starts below the metered power by the standby power; without room for that the target is missed."""
+    load = gridedge.connect(gridedge.generate("h100-at-scale", duration_s=120, dt_s=0.1, seed=1), {})
+    for standby_pu in (0.0, 0.005, 0.02):
+        battery = {"standby_pu": standby_pu}
+        found = size_battery(
+            load, target={"change_mw": 1, "window_s": 5}, battery=battery, settle_s=20, c_rate_per_h=1e9
+        )
+        assert found.meets, standby_pu
+        assert all("too much" in words for words in found.smaller.values())
