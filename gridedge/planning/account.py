@@ -73,7 +73,7 @@ def account(
     facility: Facility | None,
     prices: Prices,
 ) -> Account:
-    """Draw up the account of a strategy.
+    """Draw up the account of a strategy: what it adds to what the load came with.
 
     Parameters
     ----------
@@ -91,13 +91,17 @@ def account(
         What things cost.
     """
     draw = 1.0 if facility is None else 1.0 / facility.conversion_efficiency + facility.cooling_proportional_pu
-    wasted_mw = sum(_mean(metered, name) * draw + _mean(after, name) - _mean(metered, name) for name in _SPENT)
+    wasted_mw = 0.0
+    for name in _SPENT:
+        came = _mean(bare, name)  # by steps before these
+        wasted_mw += (_mean(metered, name) - came) * draw + _mean(after, name) - _mean(metered, name)
     before_mw = float(bare["p_mw"].mean())
     hours = prices.hours_per_year
     wasted_mwh = wasted_mw * hours
-    delayed = _delayed_share(after)
+    labels = after.attrs.get("steps", [])[-len(steps) :] if steps else []
+    delayed = _delayed_share(bare, after, labels)
     accelerators = float(load.attrs.get("accelerators", 0))
-    bought = [b for number, step in enumerate(steps) for b in _bought(number, step, load, after, prices)]
+    bought = [b for label, step in zip(labels, steps, strict=True) for b in _bought(label, step, load, after, prices)]
     capital = sum(b.capital for b in bought)
     yearly = sum(b.yearly for b in bought)
     lives = [b.life_years for b in bought if b.capital > 0]
@@ -123,22 +127,21 @@ def _mean(ds: xr.Dataset, name: str) -> float:
     return float(ds[name].mean()) if name in ds else 0.0
 
 
-def _delayed_share(after: xr.Dataset) -> float:
+def _delayed_share(bare: xr.Dataset, after: xr.Dataset, labels: Sequence[str]) -> float:
     """Return the share of the work that is not done in the same time.
 
     Where the job itself was made anew, its own figures say it: of the power that falls with the clock, only a part is
     work.  What the other steps put off is booked in megawatts.
     """
     figures: Mapping[str, Mapping[str, float]] = after.attrs.get("figures", {})
-    done, booked = 1.0, True
-    for found in figures.values():
-        if "delayed_pu" in found:
-            done *= 1.0 - found["delayed_pu"]
-            booked = False
-    if booked:
-        before_mw = _mean(after, "p_it_before_mw") or _mean(after, "p_before_mw")
-        return _mean(after, "delayed_mw") / before_mw if before_mw else 0.0
-    return 1.0 - done
+    own = [figures[label] for label in labels if label in figures]
+    if any("delayed_pu" in found for found in own):
+        done = 1.0
+        for found in own:
+            done *= (1.0 - found.get("delayed_pu", 0.0)) * (1.0 - found.get("put_off_pu", 0.0))
+        return 1.0 - done
+    before_mw = _mean(after, "p_it_before_mw") or _mean(after, "p_before_mw")
+    return (_mean(after, "delayed_mw") - _mean(bare, "delayed_mw")) / before_mw if before_mw else 0.0
 
 
 @dataclass(frozen=True)
@@ -152,14 +155,14 @@ class _Store:
     life_years: float
 
 
-def _bought(number: int, step: Any, load: xr.Dataset, after: xr.Dataset, prices: Prices) -> list[_Store]:
+def _bought(label: str, step: Any, load: xr.Dataset, after: xr.Dataset, prices: Prices) -> list[_Store]:
     """Return the stores of a step: their size, price, and life as their cycles in this series leave it."""
     if not hasattr(step, "parts"):
         return []
     parts = step.parts(around_of(load))
     found = []
     for name, (_, p_mw, e_mwh) in parts.items():
-        label = f"{number}:{step.step}" + (f".{name}" if len(parts) > 1 else "")
+        whole = f"{label}.{name}" if len(parts) > 1 else label
         if name in _EXISTING:
             found.append(_Store(p_mw, e_mwh, 0.0, 0.0, float("nan")))
             continue
@@ -168,7 +171,7 @@ def _bought(number: int, step: Any, load: xr.Dataset, after: xr.Dataset, prices:
         inverter = p_mw * (prices.capacitor_per_mw if capacitor else prices.battery_per_mw)
         if name == "psu_capacitor":  # the power supply is there: only what it stores is bought
             p_mw = inverter = 0.0
-        life = prices.battery_life_years if capacitor else _life_years(label, after, prices)
+        life = prices.battery_life_years if capacitor else _life_years(whole, after, prices)
         yearly = annuity(cells, life, prices.discount_per_year)
         yearly += annuity(inverter, prices.inverter_life_years, prices.discount_per_year)
         found.append(_Store(p_mw, e_mwh, cells + inverter, yearly, life))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -195,7 +196,7 @@ class _Runner:
         if self.metered and facility is not None:
             raise bad("the load is metered already", "facility", "Leave facility out, or give the IT power.")
         self.facility = take(Facility, facility if facility is not None else {})
-        self.bare = load if self.metered else connect(load, self.facility)
+        self.bare = load.copy() if self.metered else connect(load, self.facility)
         self.bare.attrs.setdefault("size_mw", float(self.settled(self.bare)["p_mw"].max()))
         self._inside: dict[str, xr.Dataset] = {}
 
@@ -210,12 +211,17 @@ class _Runner:
             where = f"strategy {variant.strategy!r}"
             raise InputError([replace(p, where=p.where or where) for p in error.problems]) from error
         inner = [step for step in read if step.place != "site"]
+        late = next((b for a, b in itertools.pairwise(read) if a.place == "site" and b.place != "site"), None)
+        if late is not None:
+            value = f"{late.step} at {late.place} after a step at the site"
+            cure = "List them from the chip outwards: chip, rack, ups, site."
+            raise bad(f"{variant.strategy}: the steps are out of order", value, cure)
         if self.metered and inner:
             cure = "Give the IT power; steps inside the site act before it is metered."
             raise bad(f"{variant.strategy}: {inner[0].step} cannot act on metered power", inner[0].place, cure)
         metered = self.bare if self.metered else self._behind(inner)
         after = mitigate(metered, [step for step in read if step.place == "site"])
-        after.attrs["size_mw"] = self.bare.attrs["size_mw"]
+        after = after.assign_attrs(size_mw=self.bare.attrs["size_mw"])
         parts = [self.settled(ds) for ds in (self.load, self.bare, metered, after)]
         facility = None if self.metered else self.facility
         return parts[-1], account(*parts, steps=read, facility=facility, prices=prices)
