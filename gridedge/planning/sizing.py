@@ -245,14 +245,20 @@ def _size(trial: _Trial, law: _Law, c_rate_per_h: float, prices: Prices) -> _Fou
     worse = 0
     while worse < _TRIES and tau_s < 0.5 * _SLOWEST_S:
         tau_s *= 2.0
-        other = _fitted(trial, law, tau_s, unbound, c_rate_per_h)
+        below_mw = (1.0 - _FINE) * best.spec["p_rated_mw"] if best.holds else np.inf
+        other = _fitted(trial, law, tau_s, unbound, c_rate_per_h, below_mw=below_mw)
         better = other.holds and (not best.holds or other.price(prices) < (1.0 - _FINE) * best.price(prices))
         best, worse = (other, 0) if better else (best, worse + 1)
     return best
 
 
-def _fitted(trial: _Trial, law: _Law, tau_s: float, unbound: dict[str, float], c_rate_per_h: float) -> _Found:
-    """Return the battery of a law with its strength: no more power, then no more energy, than holds."""
+def _fitted(
+    trial: _Trial, law: _Law, tau_s: float, unbound: dict[str, float], c_rate_per_h: float, *, below_mw: float = np.inf
+) -> _Found:
+    """Return the battery of a law with its strength: no more power, then no more energy, than holds.
+
+    Where it does not hold with a power below a given one, that is all that is found.
+    """
     asked = law.spec(tau_s)
     free = _limited(trial, {**asked, **unbound}, {key: asked[key] for key in ("standby_pu",) if key in asked})
 
@@ -265,10 +271,11 @@ def _fitted(trial: _Trial, law: _Law, tau_s: float, unbound: dict[str, float], c
     def holds(p_mw: float) -> bool:
         return trial.verdict(with_cells(p_mw, free["e_rated_mwh"])).overall == "pass"
 
-    if not holds(free["p_rated_mw"]):
-        spec = with_cells(free["p_rated_mw"], free["e_rated_mwh"])
+    most_mw = min(free["p_rated_mw"], below_mw)
+    if not holds(most_mw):
+        spec = with_cells(most_mw, free["e_rated_mwh"])
         return _Found(spec, free, trial.verdict(spec), trial, law)
-    p_mw = _smallest(holds, 0.0, free["p_rated_mw"])
+    p_mw = _smallest(holds, 0.0, most_mw)
     spec = with_cells(p_mw, free["e_rated_mwh"])
     tight = {**free, "p_rated_mw": p_mw}
     tight = _shrunk(trial, tight if trial.verdict(tight).overall == "pass" else spec, "e_rated_mwh")
