@@ -10,7 +10,7 @@ import xarray as xr
 
 from gridedge import schema
 from gridedge.planning.prices import Prices, annuity
-from gridedge.sites.ageing import ageing
+from gridedge.sites.ageing import LIVES, ageing
 from gridedge.sites.facility import Facility
 from gridedge.sites.mitigate import around_of
 
@@ -36,11 +36,12 @@ class Account:
     delayed_cost_per_year : float
         The hours of accelerators that take its place.
     bought_mw, bought_mwh : float
-        Power and energy of all storage.
+        Power and energy of the storage that is bought; a UPS and rack batteries stand there for outages anyway.
     capital, capital_cost_per_year : float
-        Its price, and the yearly payment for it over its life.
+        Its price, and the yearly payment for it over its life; and for a UPS and rack batteries that cycle, what it
+        costs per year to replace their cells sooner.
     life_years : float
-        Life of the storage that wears fastest; NaN without any. [a]
+        Life of the storage that wears fastest, in the member that wears it most; NaN without any. [a]
     cost_per_year : float
         Wasted energy, delayed work and capital together.
     """
@@ -104,7 +105,7 @@ def account(
     bought = [b for label, step in zip(labels, steps, strict=True) for b in _bought(label, step, load, after, prices)]
     capital = sum(b.capital for b in bought)
     yearly = sum(b.yearly for b in bought)
-    lives = [b.life_years for b in bought if b.capital > 0]
+    lives = [b.life_years for b in bought]
     energy_cost = wasted_mwh * prices.energy_per_mwh
     delay_cost = delayed * accelerators * hours * prices.accelerator_hour
     return Account(
@@ -162,25 +163,31 @@ def _bought(label: str, step: Any, load: xr.Dataset, after: xr.Dataset, prices: 
     parts = step.parts(around_of(load))
     found = []
     for name, (_, p_mw, e_mwh) in parts.items():
-        whole = f"{label}.{name}" if len(parts) > 1 else label
-        if name in _EXISTING:
-            found.append(_Store(p_mw, e_mwh, 0.0, 0.0, float("nan")))
-            continue
+        life = _life_years(f"{label}.{name}" if len(parts) > 1 else label, name, after, prices)
         capacitor = name in _CAPACITORS
         cells = e_mwh * (prices.capacitor_per_mwh if capacitor else prices.battery_per_mwh)
         inverter = p_mw * (prices.capacitor_per_mw if capacitor else prices.battery_per_mw)
+        rate = prices.discount_per_year
+        if name in _EXISTING:  # not bought; but cells that cycling ends sooner are bought again sooner
+            wear = annuity(cells, life, rate) - annuity(cells, _longest_years(name, prices), rate)
+            found.append(_Store(0.0, 0.0, 0.0, wear, life))
+            continue
         if name == "psu_capacitor":  # the power supply is there: only what it stores is bought
             p_mw = inverter = 0.0
-        life = prices.battery_life_years if capacitor else _life_years(whole, after, prices)
-        yearly = annuity(cells, life, prices.discount_per_year)
-        yearly += annuity(inverter, prices.inverter_life_years, prices.discount_per_year)
+        yearly = annuity(cells, life, rate) + annuity(inverter, prices.inverter_life_years, rate)
         found.append(_Store(p_mw, e_mwh, cells + inverter, yearly, life))
     return found
 
 
-def _life_years(label: str, after: xr.Dataset, prices: Prices) -> float:
-    """Return the life of a battery, ended by its cycles or by its age, whichever comes first."""
+def _longest_years(name: str, prices: Prices) -> float:
+    """Return the life of a store that is not cycled."""
+    years = LIVES[name].calendar_years
+    return years if name in _CAPACITORS else min(prices.battery_life_years, years)
+
+
+def _life_years(label: str, name: str, after: xr.Dataset, prices: Prices) -> float:
+    """Return the life of a store, ended by its cycles or by its age, whichever comes first: the shortest of members."""
     soc = after["soc_pu"].sel(storage=label).transpose(..., "time").values
     rows = soc.reshape(-1, soc.shape[-1])
     dt_s = schema.clock(after)
-    return min(prices.battery_life_years, *(ageing(row, dt_s).life_years for row in rows))
+    return min(_longest_years(name, prices), *(ageing(row, dt_s, LIVES[name]).life_years for row in rows))

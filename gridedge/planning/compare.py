@@ -97,7 +97,8 @@ def compare(
     ----------
     load : Dataset
         IT power of :func:`gridedge.generate`, or metered power of :func:`gridedge.connect` (then only steps at the
-        ``site`` can act); with members, every figure is the mean over them.
+        ``site`` can act); with members, every figure is the mean over them, and
+        the life of storage the shortest.
     strategies : mapping
         By name a list of steps, or ``{"steps": [...], "vary": {"battery.p_rated_mw": [10, 20]}}``.
     target : str, path, dict, list or Rulebook
@@ -151,6 +152,8 @@ def compare(
             progress(number + 1, len(chosen))
     table = pd.DataFrame.from_dict(rows, orient="index")
     notes = _mark_front(table, findings)
+    if "accelerators" not in load.attrs and (table["delayed_percent"] > 0).any():
+        notes.append("The load does not say how many accelerators it has: delayed work is not in the costs.")
     return Comparison(table, findings, remarks, before.findings, notes, cost.currency)
 
 

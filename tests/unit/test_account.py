@@ -8,7 +8,8 @@ import pytest
 import gridedge
 from gridedge.errors import InputError
 from gridedge.planning.compare import compare
-from gridedge.planning.prices import Prices
+from gridedge.planning.prices import Prices, annuity
+from gridedge.sites.ageing import LIVES, ageing
 
 DT_S, SETTLE_S = 0.1, 40.0
 TARGET = {"change_mw": 1.3, "window_s": 5}
@@ -77,3 +78,36 @@ def test_what_the_load_came_with_is_not_booked_again(load, metered):
 def test_steps_out_of_order_are_refused(load):
     with pytest.raises(InputError, match=r"out of order.*dummy_load at chip after a step at the site"):
         run(load, {"wrong": [BATTERY, DUMMY]})
+
+
+def test_every_store_wears_by_its_own_curve_and_none_cycles_for_nothing(load):
+    law = {"law": "low_pass", "tau_s": 5.0}
+    capacitor = {"step": "supercapacitor", "p_rated_mw": 2.0, "e_rated_mwh": 0.02, "law": law}
+    ups = {"step": "ups", "chemistry": "lithium", "may_cycle": True, "p_rated_mw": 2.0, "e_rated_mwh": 0.05, "law": law}
+    table = run(load, {"capacitor": [capacitor], "ups": [ups]})
+    prices, lives = Prices(), {}
+    for name, step in (("supercapacitor", capacitor), ("ups", ups)):
+        soc = gridedge.mitigate(load, [step])["soc_pu"].isel(storage=0, time=slice(round(SETTLE_S / DT_S), None))
+        lives[name] = min(ageing(row, DT_S, LIVES[name]).life_years for row in soc.transpose("member", "time").values)
+    rate = prices.discount_per_year
+    row = table.loc["capacitor"]
+    assert row["life_years"] == pytest.approx(lives["supercapacitor"])
+    assert row["life_years"] < 15
+    cells = annuity(0.02 * prices.capacitor_per_mwh, lives["supercapacitor"], rate)
+    inverter = annuity(2.0 * prices.capacitor_per_mw, prices.inverter_life_years, rate)
+    assert row["capital_cost_per_year"] == pytest.approx(cells + inverter)
+    row = table.loc["ups"]
+    assert row[["bought_mw", "bought_mwh", "capital"]].tolist() == [0, 0, 0]
+    assert row["life_years"] == pytest.approx(lives["ups"])
+    assert row["life_years"] < prices.battery_life_years
+    price = 0.05 * prices.battery_per_mwh
+    wear = annuity(price, lives["ups"], rate) - annuity(price, prices.battery_life_years, rate)
+    assert row["capital_cost_per_year"] == pytest.approx(wear)
+
+
+def test_delayed_work_without_accelerators_is_said_not_to_cost(load):
+    series = load.drop_vars("active_pu", errors="ignore")
+    series.attrs = {"dt_s": DT_S, "nameplate_mw": load.attrs["nameplate_mw"], "power": "IT"}
+    found = compare(series, {"cap": [CAP]}, target=TARGET, settle_s=SETTLE_S)
+    assert found.table.loc["cap", "delayed_percent"] > 0
+    assert any("not in the costs" in note for note in found.notes)
