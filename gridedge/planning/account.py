@@ -187,6 +187,10 @@ def _longest_years(name: str, prices: Prices) -> float:
 
 def _life_years(label: str, name: str, after: xr.Dataset, prices: Prices) -> float:
     """Return the life of a store, ended by its cycles or by its age, whichever comes first: the shortest of members."""
+    if (
+        name == "psu_capacitor"
+    ):  # electrolytic: no curve of their cycles is known, and that of supercapacitors is not theirs
+        return _longest_years(name, prices)
     soc = after["soc_pu"].sel(storage=label).transpose(..., "time").values
     rows = soc.reshape(-1, soc.shape[-1])
     dt_s = schema.clock(after)

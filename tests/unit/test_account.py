@@ -111,3 +111,10 @@ def test_delayed_work_without_accelerators_is_said_not_to_cost(load):
     found = compare(series, {"cap": [CAP]}, target=TARGET, settle_s=SETTLE_S)
     assert found.table.loc["cap", "delayed_percent"] > 0
     assert any("not in the costs" in note for note in found.notes)
+
+
+def test_capacitors_of_power_supplies_do_not_wear_as_supercapacitors(load):
+    row = run(load, {"psu": [{"step": "psu_capacitor"}]}).loc["psu"]
+    assert row["life_years"] == LIVES["psu_capacitor"].calendar_years
+    energy_mwh = 65.0 * load.attrs["accelerators"] / 3.6e9
+    assert row["capital"] == pytest.approx(energy_mwh * Prices().capacitor_per_mwh)
