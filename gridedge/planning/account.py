@@ -10,7 +10,7 @@ import xarray as xr
 
 from gridedge import schema
 from gridedge.planning.prices import Prices, annuity
-from gridedge.sites.ageing import ageing
+from gridedge.sites.ageing import LIVES, ageing
 from gridedge.sites.facility import Facility
 from gridedge.sites.mitigate import around_of
 
@@ -36,11 +36,12 @@ class Account:
     delayed_cost_per_year : float
         The hours of accelerators that take its place.
     bought_mw, bought_mwh : float
-        Power and energy of all storage.
+        Power and energy of the storage that is bought; a UPS and rack batteries stand there for outages anyway.
     capital, capital_cost_per_year : float
-        Its price, and the yearly payment for it over its life.
+        Its price, and the yearly payment for it over its life; and for a UPS and rack batteries that cycle, what it
+        costs per year to replace their cells sooner.
     life_years : float
-        Life of the storage that wears fastest; NaN without any. [a]
+        Life of the storage that wears fastest, in the member that wears it most; NaN without any. [a]
     cost_per_year : float
         Wasted energy, delayed work and capital together.
     """
@@ -73,7 +74,7 @@ def account(
     facility: Facility | None,
     prices: Prices,
 ) -> Account:
-    """Draw up the account of a strategy.
+    """Draw up the account of a strategy: what it adds to what the load came with.
 
     Parameters
     ----------
@@ -91,19 +92,20 @@ def account(
         What things cost.
     """
     draw = 1.0 if facility is None else 1.0 / facility.conversion_efficiency + facility.cooling_proportional_pu
-    # What earlier steps burned or put off, in a load that was mitigated before, is none of this strategy's.
-    inside_mw, outside_mw = _spent_mw(metered) - _spent_mw(bare), _spent_mw(after) - _spent_mw(metered)
-    wasted_mw = inside_mw * draw + outside_mw
+    wasted_mw = 0.0
+    for name in _SPENT:
+        came = _mean(bare, name)  # by steps before these
+        wasted_mw += (_mean(metered, name) - came) * draw + _mean(after, name) - _mean(metered, name)
     before_mw = float(bare["p_mw"].mean())
     hours = prices.hours_per_year
     wasted_mwh = wasted_mw * hours
-    delayed = _delayed_share(after) - _delayed_share(bare)
+    labels = after.attrs.get("steps", [])[-len(steps) :] if steps else []
+    delayed = _delayed_share(bare, after, labels)
     accelerators = float(load.attrs.get("accelerators", 0))
-    first = len(load.attrs.get("steps", []))
-    bought = [b for number, step in enumerate(steps, first) for b in _bought(number, step, load, after, prices)]
+    bought = [b for label, step in zip(labels, steps, strict=True) for b in _bought(label, step, load, after, prices)]
     capital = sum(b.capital for b in bought)
     yearly = sum(b.yearly for b in bought)
-    lives = [b.life_years for b in bought if b.capital > 0]
+    lives = [b.life_years for b in bought]
     energy_cost = wasted_mwh * prices.energy_per_mwh
     delay_cost = delayed * accelerators * hours * prices.accelerator_hour
     return Account(
@@ -122,30 +124,25 @@ def account(
     )
 
 
-def _spent_mw(ds: xr.Dataset) -> float:
-    return sum(_mean(ds, name) for name in _SPENT)
-
-
 def _mean(ds: xr.Dataset, name: str) -> float:
     return float(ds[name].mean()) if name in ds else 0.0
 
 
-def _delayed_share(after: xr.Dataset) -> float:
+def _delayed_share(bare: xr.Dataset, after: xr.Dataset, labels: Sequence[str]) -> float:
     """Return the share of the work that is not done in the same time.
 
     Where the job itself was made anew, its own figures say it: of the power that falls with the clock, only a part is
     work.  What the other steps put off is booked in megawatts.
     """
     figures: Mapping[str, Mapping[str, float]] = after.attrs.get("figures", {})
-    done, booked = 1.0, True
-    for found in figures.values():
-        if "delayed_pu" in found:
-            done *= 1.0 - found["delayed_pu"]
-            booked = False
-    if booked:
-        before_mw = _mean(after, "p_it_before_mw") or _mean(after, "p_before_mw")
-        return _mean(after, "delayed_mw") / before_mw if before_mw else 0.0
-    return 1.0 - done
+    own = [figures[label] for label in labels if label in figures]
+    if any("delayed_pu" in found for found in own):
+        done = 1.0
+        for found in own:
+            done *= (1.0 - found.get("delayed_pu", 0.0)) * (1.0 - found.get("put_off_pu", 0.0))
+        return 1.0 - done
+    before_mw = _mean(after, "p_it_before_mw") or _mean(after, "p_before_mw")
+    return (_mean(after, "delayed_mw") - _mean(bare, "delayed_mw")) / before_mw if before_mw else 0.0
 
 
 @dataclass(frozen=True)
@@ -159,32 +156,42 @@ class _Store:
     life_years: float
 
 
-def _bought(number: int, step: Any, load: xr.Dataset, after: xr.Dataset, prices: Prices) -> list[_Store]:
+def _bought(label: str, step: Any, load: xr.Dataset, after: xr.Dataset, prices: Prices) -> list[_Store]:
     """Return the stores of a step: their size, price, and life as their cycles in this series leave it."""
     if not hasattr(step, "parts"):
         return []
     parts = step.parts(around_of(load))
     found = []
     for name, (_, p_mw, e_mwh) in parts.items():
-        label = f"{number}:{step.step}" + (f".{name}" if len(parts) > 1 else "")
-        if name in _EXISTING:
-            found.append(_Store(p_mw, e_mwh, 0.0, 0.0, float("nan")))
-            continue
+        life = _life_years(f"{label}.{name}" if len(parts) > 1 else label, name, after, prices)
         capacitor = name in _CAPACITORS
         cells = e_mwh * (prices.capacitor_per_mwh if capacitor else prices.battery_per_mwh)
         inverter = p_mw * (prices.capacitor_per_mw if capacitor else prices.battery_per_mw)
+        rate = prices.discount_per_year
+        if name in _EXISTING:  # not bought; but cells that cycling ends sooner are bought again sooner
+            wear = annuity(cells, life, rate) - annuity(cells, _longest_years(name, prices), rate)
+            found.append(_Store(0.0, 0.0, 0.0, wear, life))
+            continue
         if name == "psu_capacitor":  # the power supply is there: only what it stores is bought
             p_mw = inverter = 0.0
-        life = prices.battery_life_years if capacitor else _life_years(label, after, prices)
-        yearly = annuity(cells, life, prices.discount_per_year)
-        yearly += annuity(inverter, prices.inverter_life_years, prices.discount_per_year)
+        yearly = annuity(cells, life, rate) + annuity(inverter, prices.inverter_life_years, rate)
         found.append(_Store(p_mw, e_mwh, cells + inverter, yearly, life))
     return found
 
 
-def _life_years(label: str, after: xr.Dataset, prices: Prices) -> float:
-    """Return the life of a battery, ended by its cycles or by its age, whichever comes first."""
+def _longest_years(name: str, prices: Prices) -> float:
+    """Return the life of a store that is not cycled."""
+    years = LIVES[name].calendar_years
+    return years if name in _CAPACITORS else min(prices.battery_life_years, years)
+
+
+def _life_years(label: str, name: str, after: xr.Dataset, prices: Prices) -> float:
+    """Return the life of a store, ended by its cycles or by its age, whichever comes first: the shortest of members."""
+    if (
+        name == "psu_capacitor"
+    ):  # electrolytic: no curve of their cycles is known, and that of supercapacitors is not theirs
+        return _longest_years(name, prices)
     soc = after["soc_pu"].sel(storage=label).transpose(..., "time").values
     rows = soc.reshape(-1, soc.shape[-1])
     dt_s = schema.clock(after)
-    return min(prices.battery_life_years, *(ageing(row, dt_s).life_years for row in rows))
+    return min(_longest_years(name, prices), *(ageing(row, dt_s, LIVES[name]).life_years for row in rows))

@@ -241,7 +241,7 @@ class _Runner:
                 )
         metered = self.bare if self.metered else self._behind(inner)
         after = mitigate(metered, [step for step in steps if step.place == "site"])
-        after.attrs["size_mw"] = self.bare.attrs["size_mw"]
+        after = after.assign_attrs(size_mw=self.bare.attrs["size_mw"])
         parts = [self.settled(ds) for ds in (self.load, self.bare, metered, after)]
         facility = None if self.metered else self.facility
         return parts[-1], account(*parts, steps=steps, facility=facility, prices=prices)

@@ -121,6 +121,6 @@ def close_loop(
         v, earlier = v + weight * r, r
     raise RunError(
         f"The voltage and the droop did not settle in {_MOST_ROUNDS} rounds: they still differ by {residual:.2g} pu, "
-        f"more than tol_vm_pu {tol_vm_pu:g}. Flatten the droop (full output at a larger deviation) or give the "
-        "converter a delay."
+        f"more than tol_vm_pu {tol_vm_pu:g}. Flatten the droop (full output at a larger deviation) or slow "
+        "the converter with a lag (lag_s)."
     )

@@ -56,7 +56,8 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
         before - delayed + wasted + lost + stored = after; at the meter, ``overhead_mw`` is added
         (see :func:`gridedge.connect`).
         ``p_at_mw(place, ...)`` is the power behind the steps of each place: what the equipment there sees.
-        ``attrs["notes"]`` says what could not be held, ``attrs["figures"]`` how much, by ``number:step``.
+        ``attrs["notes"]`` says what could not be held, ``attrs["figures"]`` how much, by ``number:step``;
+        ``put_off_pu`` there is the share of the power before a step that it delayed.
         Where a battery holds the power factor, ``q_mvar`` follows ``p_mw``, and ``attrs["storage_inverter_mva"]``
         is the rating that takes.
 
@@ -102,6 +103,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
         label = f"{len(labels)}:{step.step}"
         labels.append(label)
         outcome: Outcome = step.act(now, around)
+        put_off = 0.0 if outcome.delayed_mw is None else _mean_share(outcome.delayed_mw, now)
         now = outcome.p_mw
         for name in BOOKS:
             if (values := getattr(outcome, name)) is not None:
@@ -114,7 +116,7 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
             turn_mvar = turn_mvar + outcome.q_mvar
         notes += outcome.notes
         if outcome.figures:
-            figures[label] = dict(outcome.figures)
+            figures[label] = dict(outcome.figures) | ({"put_off_pu": put_off} if put_off else {})
         levels |= dict.fromkeys(PLACES[PLACES.index(step.place) :], now)
         attrs["outermost"] = step.place
     out = bare.assign(p_mw=p.copy(data=now).transpose(*order), p_before_mw=load.get("p_before_mw", load["p_mw"]).copy())
@@ -138,6 +140,11 @@ def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> 
 
 def _values(values: xr.DataArray, dims: tuple[Any, ...]) -> Float:
     return np.array(values.transpose(*dims).values, dtype=float)
+
+
+def _mean_share(part: Float, whole: Float) -> float:
+    total = float(whole.sum())
+    return float(part.sum()) / total if total else 0.0
 
 
 def read_step(given: Mapping[str, Any] | AnyStep) -> AnyStep:

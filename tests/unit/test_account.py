@@ -35,43 +35,6 @@ def books(steps, prices=PRICES, p_mw=None):
     return account(load, bare, metered, after, steps=read, facility=Facility(), prices=prices), after
 
 
-def test_a_supercapacitor_is_bought_with_its_inverter_and_does_not_wear():
-    found, _ = books([{"step": "supercapacitor", "p_rated_mw": 3, "e_rated_mwh": 0.05, "law": SLOW}])
-    assert (found.bought_mw, found.bought_mwh) == (3.0, 0.05)
-    assert found.capital == pytest.approx(0.05 * 4e6 + 3 * 3e5)
-    assert found.life_years == 8.0
-    assert found.capital_cost_per_year == pytest.approx(0.05 * 4e6 / 8 + 3 * 3e5 / 10)
-
-
-def test_of_a_power_supply_only_the_capacitors_are_bought():
-    found, _ = books([{"step": "psu_capacitor", "energy_j_per_accelerator": 90}])
-    e_mwh = 90 * SERVERS * PER_SERVER / 3.6e9
-    assert found.bought_mw == 0.0
-    assert found.bought_mwh == pytest.approx(e_mwh)
-    assert found.capital == pytest.approx(e_mwh * 4e6)
-    assert found.capital_cost_per_year == pytest.approx(e_mwh * 4e6 / 8)
-
-
-@pytest.mark.parametrize("kind", [{"step": "rack_battery"}, {"step": "ups", "chemistry": "lithium"}])
-def test_what_stands_there_for_outages_is_not_paid_for(kind):
-    found, _ = books([{**kind, "may_cycle": True, "backup_s": 360, "law": SLOW}])
-    assert (found.bought_mw, found.bought_mwh) == pytest.approx((NAMEPLATE, NAMEPLATE / 10))
-    assert (found.capital, found.capital_cost_per_year) == (0.0, 0.0)
-    assert np.isnan(found.life_years)
-
-
-def test_a_hybrid_is_two_stores_with_two_prices():
-    step = {
-        "step": "hybrid", "battery": {"p_rated_mw": 4, "e_rated_mwh": 2, **IDEAL},
-        "supercapacitor": {"p_rated_mw": 3, "e_rated_mwh": 0.02, "delay_s": 0}, "law": SLOW,
-    }  # fmt: skip
-    found, _ = books([step])
-    assert (found.bought_mw, found.bought_mwh) == (7.0, 2.02)
-    assert found.capital == pytest.approx(4 * 1e5 + 2 * 2e5 + 3 * 3e5 + 0.02 * 4e6)
-    yearly = (4 * 1e5 + 3 * 3e5) / 10 + (2 * 2e5 + 0.02 * 4e6) / 8
-    assert found.capital_cost_per_year == pytest.approx(yearly)
-
-
 def test_the_life_ends_by_cycles_or_by_age_whichever_comes_first():
     battery = {"step": "battery", "p_rated_mw": 4, "e_rated_mwh": 0.05, "law": SLOW, **IDEAL}
     found, after = books([battery])
@@ -81,16 +44,6 @@ def test_the_life_ends_by_cycles_or_by_age_whichever_comes_first():
     assert found.capital_cost_per_year == pytest.approx(0.05 * 2e5 / worn + 4 * 1e5 / 10)
     old, _ = books([{**battery, "e_rated_mwh": 50}])
     assert old.life_years == 8.0
-
-
-def test_the_first_to_wear_out_gives_the_life_of_several():
-    inside = {"step": "supercapacitor", "p_rated_mw": 1, "e_rated_mwh": 0.001, "law": SLOW}
-    small = {"step": "battery", "p_rated_mw": 4, "e_rated_mwh": 0.05, "law": SLOW, **IDEAL}
-    found, after = books([inside, {**small, "e_rated_mwh": 50}, small])
-    worn = ageing(after["soc_pu"].sel(storage="2:battery").values[:, 0], 1.0).life_years
-    assert found.life_years == pytest.approx(min(worn, 8.0))
-    assert found.life_years < 8
-    assert found.bought_mw == 9.0
 
 
 def test_storage_inside_wastes_its_losses_and_their_cooling():

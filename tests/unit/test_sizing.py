@@ -120,3 +120,32 @@ def test_it_power_must_be_metered_first():
     load = gridedge.generate("h100-at-scale", duration_s=60, dt_s=0.5)
     with pytest.raises(InputError, match="metered power of one site"):
         size_battery(load, target={"ramp_mw_per_min": 20})
+
+
+def test_what_standby_adds_is_in_the_size():
+    """The level starts below the metered power by the standby power; without room for that the target is missed."""
+    load = gridedge.connect(gridedge.generate("h100-at-scale", duration_s=120, dt_s=0.1, seed=1), {})
+    for standby_pu in (0.0, 0.005, 0.02):
+        battery = {"standby_pu": standby_pu}
+        found = size_battery(
+            load, target={"change_mw": 1, "window_s": 5}, battery=battery, settle_s=20, c_rate_per_h=1e9
+        )
+        assert found.meets, standby_pu
+        assert all("too much" in words for words in found.smaller.values())
+
+
+@pytest.mark.parametrize(("limit_mw", "enough_mw"), [(1.0, 1.27), (2.0, 0.53)])
+def test_slower_smoothing_with_less_power_is_found(limit_mw, enough_mw):
+    """Batteries at other strengths, a quarter of an hour of cells each: none that holds is much cheaper."""
+    load = gridedge.connect(gridedge.generate("h100-at-scale", duration_s=120, dt_s=0.1, seed=1), {})
+    target = {"change_mw": limit_mw, "window_s": 5}
+    found = size_battery(load, target=target, settle_s=20)
+    assert found.meets
+    assert found.p_rated_mw <= enough_mw
+    assert all("too much" in words for words in found.smaller.values())
+    for tau_s in (2.0, 5.0, 10.0, 20.0, 50.0):
+        p_mw = 0.95 * found.p_rated_mw
+        law = {"law": "low_pass", "tau_s": tau_s, "recovery_s": 10 * tau_s, "start_mw": float(load["p_mw"].mean())}
+        less = {**found.battery, "p_rated_mw": p_mw, "e_rated_mwh": p_mw / 4, "law": law}
+        after = gridedge.mitigate(load, [less]).isel(time=slice(200, None))
+        assert [f.verdict for f in gridedge.check(after, target)] == ["fail"], tau_s
