@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gridedge.errors import bad
+from gridedge.timebase import as_numbers, check_step
 
 Float = NDArray[np.float64]
 
@@ -230,9 +229,8 @@ def _hann(n: int) -> Float:
 
 
 def _checked(p_mw: ArrayLike, dt_s: float) -> Float:
-    p = np.asarray(p_mw, dtype=np.float64)
-    if not (math.isfinite(dt_s) and dt_s > 0):
-        raise bad("dt_s, the step length in seconds, must be positive", dt_s, "Give the step of the series.")
+    p = as_numbers(p_mw)
+    check_step(dt_s)
     n = p.shape[-1] if p.ndim else 0
     if n < _SHORTEST:
         raise bad("too few samples for a spectrum", n, f"Give at least {_SHORTEST} along the last axis.")

@@ -21,6 +21,7 @@ from gridedge.planning.verdict import Verdict, judge
 from gridedge.sites.facility import Facility, connect
 from gridedge.sites.mitigate import mitigate, read_step
 from gridedge.spec import take
+from gridedge.timebase import skipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,11 +187,7 @@ class _Runner:
 
     def __init__(self, load: xr.Dataset, facility: Facility | Mapping[str, Any] | None, settle_s: float):
         self.load = load
-        dt_s = schema.clock(load)
-        self.first = round(settle_s / dt_s)
-        if settle_s < 0 or self.first >= load.sizes["time"]:
-            cure = f"The series is {load.sizes['time'] * dt_s:g} s long; leave some of it to be judged."
-            raise bad("settle_s leaves nothing to judge", f"{settle_s:g} s", cure)
+        self.first = skipped(settle_s, schema.clock(load), load.sizes["time"])
         self.metered = "site" in load["p_mw"].dims
         if self.metered and facility is not None:
             raise bad("the load is metered already", "facility", "Leave facility out, or give the IT power.")

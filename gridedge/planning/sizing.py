@@ -18,6 +18,7 @@ from gridedge.planning.verdict import Verdict, judge
 from gridedge.sites.mitigate import mitigate
 from gridedge.sites.storage import Battery
 from gridedge.spec import take
+from gridedge.timebase import skipped
 
 _UNBOUND = 1e3  # times the load's highest power: a battery that never reaches its limits
 _FINE = 0.002  # share to which power, energy and strength are found
@@ -123,8 +124,16 @@ def size_battery(
         cure = "Pass it through gridedge.connect(...) and choose one site."
         raise bad("a battery is sized for the metered power of one site", f"p_mw{load['p_mw'].dims}", cure)
     book = load_rulebook(target)
-    if not c_rate_per_h > 0:
-        raise bad("c_rate_per_h must be positive", c_rate_per_h, "Cells for energy give about 1, for power about 4.")
+    if not (_number(c_rate_per_h) and c_rate_per_h > 0):
+        cure = "Give a number: cells for energy give about 1, for power about 4."
+        raise bad("c_rate_per_h must be positive", repr(c_rate_per_h), cure)
+    if start_mw is not None and not _number(start_mw):
+        raise bad("start_mw must be a number of megawatts", repr(start_mw), "Give the level before the series begins.")
+    if battery is not None and not isinstance(battery, Mapping):
+        raise bad("battery must be a dict", type(battery).__name__, "Write what is fixed of it: {'delay_s': 0.005}.")
+    if battery and battery.get("step", "battery") != "battery":
+        cure = "Leave it out: the step that is sized is the battery at the site."
+        raise bad("only a battery can be sized", f"step {battery['step']!r}", cure)
     cost = take(Prices, prices if prices is not None else {})
     fixed = {k: v for k, v in (battery or {}).items() if k != "step"}
     given = [k for k in ("p_rated_mw", "e_rated_mwh") if k in fixed]
@@ -144,6 +153,10 @@ def size_battery(
         edges = any(_size(trial, law, c_rate_per_h).verdict.overall == "pass" for law in prompt)
         return _answer(nearest, before, cost, meets=False, edges=edges)
     return _answer(min(met, key=lambda f: f.price(cost)), before, cost, meets=True)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,7 @@ class _Trial:
 
     def __init__(self, load: xr.Dataset, book: Rulebook, settle_s: float):
         self.load, self.book = load, book
-        self.first = round(settle_s / schema.clock(load))
+        self.first = skipped(settle_s, schema.clock(load), load.sizes["time"])
         self.most_mw = float(load["p_mw"].isel(time=slice(self.first, None)).max())
 
     def judged(self, metered: xr.Dataset) -> Verdict:
@@ -295,9 +308,12 @@ def _answer(found: _Found, before: Verdict, prices: Prices, *, meets: bool, edge
     if meets and spec["e_rated_mwh"] > needed_mwh:
         note += f" The target needs {needed_mwh:.3g} MWh; the power of the cells asks for more of them."
     if not meets:
-        note = (
-            f"No battery of this kind meets the target; the nearest misses by: {verdict.missed() or verdict.overall}."
-        )
+        open_ = [f for f in verdict.findings if f.verdict == "cannot tell"]
+        if verdict.overall == "cannot tell":
+            note = "No battery can be shown to meet the target."
+        else:
+            note = f"No battery of this kind meets the target; the nearest misses by: {verdict.missed()}."
+        note += "".join(f" {f.name} cannot be told: {f.note}." for f in open_)
         if edges:
             late_s = Battery.model_validate(spec).delay_s
             note += (

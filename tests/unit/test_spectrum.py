@@ -71,6 +71,8 @@ def test_a_second_series_is_treated_as_the_first():
         ([1.0, np.nan, np.inf, 2.0, 1.0], 0.05, r"NaN or infinite \(got 2\)"),
         ([1.0, 2.0, 3.0, 4.0], 0.0, r"dt_s, .* must be positive \(got 0.0\)"),
         ([1.0, 2.0, 3.0, 4.0], np.nan, r"dt_s, .* must be positive"),
+        ([1.0, 2.0, 3.0, 4.0], "0.05", r"dt_s, .* must be positive \(got '0.05'\)"),
+        (["60 MW", "61 MW", "60 MW", "61 MW"], 0.05, r"holds no numbers \(got list\)"),
     ],
 )
 def test_what_cannot_be_told_is_refused(p_mw, dt_s, message):
