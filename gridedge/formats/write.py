@@ -212,4 +212,8 @@ def _format(path: Path, name: str | None) -> Format:
     chosen = known[name]
     if chosen.strict and suffix not in chosen.suffixes:
         raise bad(f"a file of format {name} has another suffix", path.name, f"Name it {path.stem}{chosen.suffixes[0]}.")
+    others = [f.name for f in known.values() if suffix in f.suffixes and suffix not in chosen.suffixes]
+    if others:
+        cure = f"Name it {path.stem}{chosen.suffixes[0]}, or leave the format out."
+        raise bad(f"the file's suffix says {others[0]}, not {name}", path.name, cure)
     return chosen
