@@ -64,6 +64,7 @@ def cap_frequency(
     level above idle is lowered, communication too: its kernels spin on the same clock.  The time of the communication
     stays: the network keeps its own.
     """
+    _check_profile(profile, TrainingProfile, ClusterProfile)
     if not 0 < frequency_pu <= 1:
         raise bad("frequency_pu cannot be held", frequency_pu, "Give 0 < frequency_pu <= 1, over the profile's own.")
     _check_law(exponent, compute_bound_pu)
@@ -118,6 +119,7 @@ def cap_power(
     The accelerators lower their frequency until the compute level meets the cap, by the law of
     :func:`cap_frequency` turned round: f = ((cap - idle) / (compute - idle))^(1/a).  What lies below the cap stays.
     """
+    _check_profile(profile, TrainingProfile, ClusterProfile)
     _check_law(exponent, compute_bound_pu)
     if isinstance(profile, ClusterProfile):
         law = {"exponent": exponent, "compute_bound_pu": compute_bound_pu}
@@ -161,6 +163,7 @@ def stagger(cluster: ClusterProfile, offsets_s: Sequence[float] | None = None) -
     With periods that jitter or differ, offsets are forgotten: jobs drift apart by about jitter times
     the root of the number of iterations.
     """
+    _check_profile(cluster, ClusterProfile)
     count = len(cluster.jobs)
     if count < 2:
         cure = "A single job's servers wait for each other; give the cluster two jobs or more."
@@ -198,6 +201,7 @@ def ramp_up(profile: P, ramp_s: float, *, begin_s: float = 0.0) -> tuple[P, dict
     InputError
         If a time is negative, or the ramp has no length.
     """
+    _check_profile(profile, TrainingProfile, ClusterProfile)
     if not ramp_s > 0 or begin_s < 0:
         raise bad("the ramp cannot be held", f"ramp_s {ramp_s}, begin_s {begin_s}", "Give ramp_s > 0, begin_s >= 0.")
     if isinstance(profile, TrainingProfile):
@@ -212,6 +216,13 @@ def ramp_up(profile: P, ramp_s: float, *, begin_s: float = 0.0) -> tuple[P, dict
         delayed_s += part.share_pu * (wait_s + grow_s / 2)
         servers += part.share_pu
     return _changed(profile, {"jobs": tuple(parts)}), {"delayed_s": delayed_s / servers}
+
+
+def _check_profile(profile: Any, *kinds: type) -> None:
+    if not isinstance(profile, kinds):
+        shown = repr(profile) if isinstance(profile, str) else type(profile).__name__
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise bad(f"reshaping takes a {names}", shown, "Make one with gridedge.profiles.generate.load_profile(...).")
 
 
 def _check_law(exponent: float, compute_bound_pu: float) -> None:
