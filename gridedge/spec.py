@@ -245,8 +245,8 @@ def _problem(cls: type[BaseModel], item: Any, document: yamlfile.Document) -> Pr
 
 
 _PLAIN = {
-    "tuple_type": "Write a list, such as [1, 2]",
-    "list_type": "Write a list, such as [1, 2]",
+    "tuple_type": "Write a list, [first, second]",
+    "list_type": "Write a list, [first, second]",
     "dict_type": "Write keys with their values, {{key: value}}",
     "mapping_type": "Write keys with their values, {{key: value}}",
     "model_type": "Write keys with their values, {{key: value}}",

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 
 Reduction = Literal["mean", "max", "min"]
 _TOGETHER = 1 << 20  # samples of a clock that are checked at once
@@ -27,8 +27,7 @@ def step_count(duration_s: float, dt_s: float, name: str = "duration_s") -> int:
         duration is no whole number of steps.
     """
     for what, value in ((name, duration_s), ("dt_s", dt_s)):
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not (number and np.isfinite(value) and value > 0):
+        if not (is_number(value) and value > 0):
             raise bad(f"{what} must be a positive number of seconds", repr(value), f"Give {what} > 0.")
     if dt_s > duration_s:
         raise bad(f"dt_s is longer than {name}", f"{dt_s} s > {duration_s} s", f"Shorten dt_s or lengthen {name}.")
@@ -41,8 +40,7 @@ def step_count(duration_s: float, dt_s: float, name: str = "duration_s") -> int:
 
 def check_step(dt_s: float) -> None:
     """Check that a step is a positive number of seconds."""
-    number = isinstance(dt_s, int | float | np.number) and not isinstance(dt_s, bool)
-    if not (number and np.isfinite(dt_s) and dt_s > 0):
+    if not (is_number(dt_s) and dt_s > 0):
         cure = "Give the step of the series as a number."
         raise bad("dt_s, the step length in seconds, must be positive", repr(dt_s), cure)
 
@@ -63,8 +61,7 @@ def skipped(settle_s: float, dt_s: float, count: int) -> int:
     InputError
         If ``settle_s`` is no length of time, or takes the whole series.
     """
-    number = isinstance(settle_s, int | float | np.number) and not isinstance(settle_s, bool)
-    if not (number and np.isfinite(settle_s) and settle_s >= 0):
+    if not (is_number(settle_s) and settle_s >= 0):
         raise bad("settle_s must be a number of seconds, 0 or more", repr(settle_s), "Give settle_s >= 0.")
     first = round(settle_s / dt_s)
     if first >= count:

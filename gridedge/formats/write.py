@@ -131,6 +131,8 @@ def export(
     >>> load = gridedge.generate("h100-at-scale", duration_s=600, dt_s=0.05)  # doctest: +SKIP
     >>> gridedge.export(load, "load.csv", start="2027-01-01T00:00", tz="America/Chicago")  # doctest: +SKIP
     """
+    if not isinstance(path, str | Path):
+        raise bad("path must name a file", type(path).__name__, 'Write "load.csv".')
     path = Path(path)
     chosen = _format(path, format)
     moment = beginning(start, tz)

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gridedge import schema, yamlfile
-from gridedge.errors import InputError, Problem, bad, nearest
+from gridedge.errors import InputError, Problem, bad, is_number, nearest
 from gridedge.measure.finding import Finding
 from gridedge.measure.judge import Series, judge, measure_power, measure_voltage, open_finding
 from gridedge.measure.ramp import Extreme
@@ -215,8 +215,7 @@ def _size_mw(load: xr.Dataset) -> float | None:
     size = load.attrs.get("size_mw")
     if size is None:
         return None
-    number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
-    if not (number and np.isfinite(size) and size > 0):
+    if not (is_number(size) and size > 0):
         raise bad("attrs['size_mw'] is no size of a site", repr(size), "Give megawatts above 0, or leave it out.")
     return float(size)
 

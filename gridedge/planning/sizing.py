@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gridedge import schema
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.measure.finding import Finding
 from gridedge.measure.rulebook import Rulebook, check, load_rulebook
 from gridedge.planning.prices import Prices
@@ -124,10 +124,10 @@ def size_battery(
         cure = "Pass it through gridedge.connect(...) and choose one site."
         raise bad("a battery is sized for the metered power of one site", f"p_mw{load['p_mw'].dims}", cure)
     book = load_rulebook(target)
-    if not (_number(c_rate_per_h) and c_rate_per_h > 0):
+    if not (is_number(c_rate_per_h) and c_rate_per_h > 0):
         cure = "Give a number: cells for energy give about 1, for power about 4."
         raise bad("c_rate_per_h must be positive", repr(c_rate_per_h), cure)
-    if start_mw is not None and not _number(start_mw):
+    if start_mw is not None and not is_number(start_mw):
         raise bad("start_mw must be a number of megawatts", repr(start_mw), "Give the level before the series begins.")
     if battery is not None and not isinstance(battery, Mapping):
         raise bad("battery must be a dict", type(battery).__name__, "Write what is fixed of it: {'delay_s': 0.005}.")
@@ -153,10 +153,6 @@ def size_battery(
         edges = any(_size(trial, law, c_rate_per_h).verdict.overall == "pass" for law in prompt)
         return _answer(nearest, before, cost, meets=False, edges=edges)
     return _answer(min(met, key=lambda f: f.price(cost)), before, cost, meets=True)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 @dataclass(frozen=True)

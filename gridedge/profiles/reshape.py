@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.profiles.cluster import ClusterJob, ClusterProfile
 from gridedge.profiles.job import TrainingProfile
 from gridedge.spec import build
@@ -65,6 +65,7 @@ def cap_frequency(
     stays: the network keeps its own.
     """
     _check_profile(profile, TrainingProfile, ClusterProfile)
+    _check_numbers(frequency_pu=frequency_pu)
     if not 0 < frequency_pu <= 1:
         raise bad("frequency_pu cannot be held", frequency_pu, "Give 0 < frequency_pu <= 1, over the profile's own.")
     _check_law(exponent, compute_bound_pu)
@@ -120,6 +121,7 @@ def cap_power(
     :func:`cap_frequency` turned round: f = ((cap - idle) / (compute - idle))^(1/a).  What lies below the cap stays.
     """
     _check_profile(profile, TrainingProfile, ClusterProfile)
+    _check_numbers(cap_pu=cap_pu)
     _check_law(exponent, compute_bound_pu)
     if isinstance(profile, ClusterProfile):
         law = {"exponent": exponent, "compute_bound_pu": compute_bound_pu}
@@ -172,6 +174,8 @@ def stagger(cluster: ClusterProfile, offsets_s: Sequence[float] | None = None) -
         offsets_s = [k / count * part.job.period_s for k, part in enumerate(cluster.jobs)]
     if len(offsets_s) != count:
         raise bad("offsets_s has not one value per job", f"{len(offsets_s)} for {count} jobs", "Give one for each.")
+    for offset_s in offsets_s:
+        _check_numbers(offsets_s=offset_s)
     parts = [_changed(part, {"offset_s": float(o)}) for part, o in zip(cluster.jobs, offsets_s, strict=True)]
     return _changed(cluster, {"jobs": tuple(parts)})
 
@@ -202,6 +206,7 @@ def ramp_up(profile: P, ramp_s: float, *, begin_s: float = 0.0) -> tuple[P, dict
         If a time is negative, or the ramp has no length.
     """
     _check_profile(profile, TrainingProfile, ClusterProfile)
+    _check_numbers(ramp_s=ramp_s, begin_s=begin_s)
     if not ramp_s > 0 or begin_s < 0:
         raise bad("the ramp cannot be held", f"ramp_s {ramp_s}, begin_s {begin_s}", "Give ramp_s > 0, begin_s >= 0.")
     if isinstance(profile, TrainingProfile):
@@ -225,7 +230,14 @@ def _check_profile(profile: Any, *kinds: type) -> None:
         raise bad(f"reshaping takes a {names}", shown, "Make one with gridedge.profiles.generate.load_profile(...).")
 
 
+def _check_numbers(**values: Any) -> None:
+    for name, value in values.items():
+        if not is_number(value):
+            raise bad(f"{name} must be a number", repr(value), "The unit is in its name.")
+
+
 def _check_law(exponent: float, compute_bound_pu: float) -> None:
+    _check_numbers(exponent=exponent, compute_bound_pu=compute_bound_pu)
     if not exponent > 0 or not 0 <= compute_bound_pu <= 1:
         value = f"exponent {exponent}, compute_bound_pu {compute_bound_pu}"
         raise bad("the law of power and speed is not possible", value, "Give exponent > 0, 0 <= compute_bound_pu <= 1.")

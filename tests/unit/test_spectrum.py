@@ -80,6 +80,13 @@ def test_what_cannot_be_told_is_refused(p_mw, dt_s, message):
         amplitude_spectrum(p_mw, dt_s)
 
 
+def test_a_band_and_a_window_are_numbers():
+    with pytest.raises(InputError, match=r"a band has two edges in Hz \(got \(1,\)\)"):
+        band_energy(sine(0.4, 1.0), DT_S, (1,))
+    with pytest.raises(InputError, match=r"window_s must be a number of seconds \(got '10'\)"):
+        spectrogram(sine(0.4, 1.0), DT_S, window_s="10")
+
+
 def test_the_energy_of_a_sine_is_half_its_amplitude_squared():
     p = np.stack([50 + sine(0.4, 2.0) + sine(3.0, 1.0), 50 + sine(0.4, 1.0)])
     variance_mw2, share = band_energy(p, DT_S, (0.1, 1.0))

@@ -280,6 +280,12 @@ def test_a_mistake_over_a_preset_has_no_line_of_the_preset():
         assert "profile.yaml" not in str(caught.value)
 
 
+def test_servers_are_told_apart_in_one_job_only():
+    for wrong, shown in (("h100-overlapped", "'h100-overlapped'"), (load_profile("mixed-campus"), "ClusterProfile")):
+        with pytest.raises(InputError, match=rf"servers are told apart in one job only \(got {shown}\)"):
+            node_power_kw(wrong, 2.0, 0, 10, nodes=[0])
+
+
 def test_a_range_needs_both_ends():
     text = message(origins={"rise_s": {"mark": "assumed", "source": "x", "low": 0.1}})
     assert "a range has one end only" in text
