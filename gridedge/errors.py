@@ -13,8 +13,10 @@ file are collected and raised together: ``InputError.problems`` is the list.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from numbers import Real
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ def bad(thing: str, value: object, cure: str, where: str = "") -> InputError:
     """Build the :class:`InputError` of a single problem."""
     shown = value if isinstance(value, str) else repr(value)
     return InputError(Problem(thing, shown, cure, where))
+
+
+def is_number(value: object) -> bool:
+    """Say whether a value is a finite number, numpy's included; a switch or a text is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

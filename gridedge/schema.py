@@ -90,6 +90,9 @@ def require(ds: xr.Dataset, names: Sequence[str], *, thing: str, finite: bool = 
             continue
         if not finite:
             continue
+        if ds[name].dtype.kind not in "fiu":
+            problems.append(Problem(f"{thing}: {name} holds no numbers", str(ds[name].dtype), "Give it as numbers."))
+            continue
         wrong = ~np.isfinite(ds[name].values)
         if wrong.any():
             axis = ds[name].dims.index("time") if "time" in ds[name].dims else 0

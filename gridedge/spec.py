@@ -239,7 +239,21 @@ def _problem(cls: type[BaseModel], item: Any, document: yamlfile.Document) -> Pr
         return Problem(f"{dotted}.{key} is missing", "", f"Say which one: add `{key}:`.", where)
     if item["type"] in {"float_parsing", "int_parsing", "float_type", "int_type"}:
         message = "Write a plain number such as 5 or 0.6; the unit is in the key's name"
+    if item["type"] in _PLAIN:
+        message = _PLAIN[item["type"]].format(**(item.get("ctx") or {}))
     return Problem(f"{dotted} cannot be used", shown, f"{message}.", where)
+
+
+_PLAIN = {
+    "tuple_type": "Write a list, [first, second]",
+    "list_type": "Write a list, [first, second]",
+    "dict_type": "Write keys with their values, {{key: value}}",
+    "mapping_type": "Write keys with their values, {{key: value}}",
+    "model_type": "Write keys with their values, {{key: value}}",
+    "model_attributes_type": "Write keys with their values, {{key: value}}",
+    "too_short": "It has {actual_length}: give {min_length} at least",
+}
+"""In the words of a file, where pydantic has those of Python."""
 
 
 def _path_in_file(data: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:

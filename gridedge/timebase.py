@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 
 Reduction = Literal["mean", "max", "min"]
 _TOGETHER = 1 << 20  # samples of a clock that are checked at once
@@ -27,16 +27,47 @@ def step_count(duration_s: float, dt_s: float, name: str = "duration_s") -> int:
         duration is no whole number of steps.
     """
     for what, value in ((name, duration_s), ("dt_s", dt_s)):
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not (number and np.isfinite(value) and value > 0):
-            raise bad(f"{what} must be a positive number of seconds", value, f"Give {what} > 0.")
+        if not (is_number(value) and value > 0):
+            raise bad(f"{what} must be a positive number of seconds", repr(value), f"Give {what} > 0.")
     if dt_s > duration_s:
-        raise bad(f"dt_s is longer than {name}", f"{dt_s} s > {duration_s} s", "Shorten dt_s or lengthen it.")
+        raise bad(f"dt_s is longer than {name}", f"{dt_s} s > {duration_s} s", f"Shorten dt_s or lengthen {name}.")
     count = round(duration_s / dt_s)
     if abs(count * dt_s - duration_s) > _CLOCK_RTOL * dt_s:
         cure = f"Use {name}={count * dt_s:g}, or another step."
         raise bad(f"{name} is no whole number of steps", f"{duration_s} s / {dt_s} s", cure)
     return count
+
+
+def check_step(dt_s: float) -> None:
+    """Check that a step is a positive number of seconds."""
+    if not (is_number(dt_s) and dt_s > 0):
+        cure = "Give the step of the series as a number."
+        raise bad("dt_s, the step length in seconds, must be positive", repr(dt_s), cure)
+
+
+def as_numbers(p_mw: ArrayLike) -> NDArray[np.float64]:
+    """Return a power series as an array of double precision."""
+    try:
+        return np.asarray(p_mw, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise bad("the power series holds no numbers", type(p_mw).__name__, "Give megawatts.") from error
+
+
+def skipped(settle_s: float, dt_s: float, count: int) -> int:
+    """Return how many of ``count`` samples lie in the start of a series, of which some must be left.
+
+    Raises
+    ------
+    InputError
+        If ``settle_s`` is no length of time, or takes the whole series.
+    """
+    if not (is_number(settle_s) and settle_s >= 0):
+        raise bad("settle_s must be a number of seconds, 0 or more", repr(settle_s), "Give settle_s >= 0.")
+    first = round(settle_s / dt_s)
+    if first >= count:
+        cure = f"The series is {count * dt_s:g} s long; leave some of it to be judged."
+        raise bad("settle_s leaves nothing to judge", f"{settle_s:g} s", cure)
+    return first
 
 
 def step_of(time_s: NDArray[np.float64]) -> float:

@@ -64,6 +64,8 @@ def read(path: str | Path) -> Document:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise bad("there is no such file", str(path), "Name a YAML file that exists.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise bad("cannot read the file", str(path), f"Check that it is a text file ({error}).") from error
     return parse(text, source=path.name)

@@ -56,7 +56,7 @@ def samples_of(clock: Clock, steps: int, form: str, *, maximum: bool) -> int:
     if form == "8760":
         _one_year(clock, steps)
     if steps % factor:
-        cure = f"Use duration_s={steps // factor * interval_s} or a multiple of {interval_s}."
+        cure = f"Use duration_s={max(1, steps // factor) * interval_s}, or another multiple of {interval_s}."
         raise bad("the load is no whole number of intervals", f"{steps * clock.dt_s:g} s of {interval_s} s", cure)
     if maximum and factor == 1:
         cure = "Make the load at a finer step, such as 1 s; a mean does not show what is above it."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.formats import series as rows
 from gridedge.formats.clock import DEFAULT_START
 from gridedge.formats.series import Series
@@ -22,6 +21,7 @@ Float = NDArray[np.float64]
 DEMAND_S = 900.0
 """Interval of billed demand; chosen: the quarter of an hour that most tariffs use."""
 _RAMP_S = 60.0
+_HIGHEST_KV = 1200.0
 _CHANGES_S = (1.0, 5.0)
 _BLOCK = 1 << 20  # samples that are held at once
 _ALIKE = 0.9  # below this part of the contracted power, a reader is told that the load is another size
@@ -181,8 +181,11 @@ def request_sheet(
     if phases not in (1, 3):
         raise bad("phases must be 1 or 3", phases, "Give 3 for a connection of three phases.")
     for name, value in (("contracted_mw", contracted_mw), ("voltage_kv", voltage_kv)):
-        if value is not None and not (isfinite(value) and value > 0):
-            raise bad(f"{name} must be positive", value, "Leave it out where it is not known.")
+        if value is not None and not (is_number(value) and value > 0):
+            raise bad(f"{name} must be positive", repr(value), "Give a number, or leave it out where it is not known.")
+    if voltage_kv is not None and voltage_kv > _HIGHEST_KV:
+        cure = f"Give kilovolts: {voltage_kv / 1e3:g} if these are volts."
+        raise bad(f"voltage_kv lies above {_HIGHEST_KV:g} kV, the highest of any grid", f"{voltage_kv:g}", cure)
     plan = _plan(energisation_mw)
     if contracted_mw is None and plan:
         contracted_mw = plan[-1][1]
@@ -297,11 +300,14 @@ def _power_factor(p_mw: float, q_mvar: float) -> float:
 
 
 def _plan(energisation_mw: Mapping[int, float] | None) -> tuple[tuple[int, float], ...]:
+    if energisation_mw is not None and not isinstance(energisation_mw, Mapping):
+        cure = "Write {2027: 25, 2028: 60}: year and MW."
+        raise bad("energisation_mw must be a dict", type(energisation_mw).__name__, cure)
     plan: list[tuple[int, float]] = []
     for year, mw in sorted((energisation_mw or {}).items(), key=lambda item: str(item[0])):
         if not str(year).isdigit() or not 1900 <= int(year) <= 2200:
             raise bad("a year of energisation is none", year, "Write {2027: 25, 2028: 60}: year and MW.")
-        if isinstance(mw, bool) or not isinstance(mw, int | float | np.number) or not (isfinite(mw) and mw >= 0):
+        if not (is_number(mw) and mw >= 0):
             raise bad(f"the power of {year} is none", mw, "Give megawatts in service at the end of that year.")
         if plan and mw < plan[-1][1]:
             cure = "Give the power in service at the end of each year, not what is added."

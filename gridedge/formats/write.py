@@ -131,6 +131,8 @@ def export(
     >>> load = gridedge.generate("h100-at-scale", duration_s=600, dt_s=0.05)  # doctest: +SKIP
     >>> gridedge.export(load, "load.csv", start="2027-01-01T00:00", tz="America/Chicago")  # doctest: +SKIP
     """
+    if not isinstance(path, str | Path):
+        raise bad("path must name a file", type(path).__name__, 'Write "load.csv".')
     path = Path(path)
     chosen = _format(path, format)
     moment = beginning(start, tz)
@@ -212,4 +214,8 @@ def _format(path: Path, name: str | None) -> Format:
     chosen = known[name]
     if chosen.strict and suffix not in chosen.suffixes:
         raise bad(f"a file of format {name} has another suffix", path.name, f"Name it {path.stem}{chosen.suffixes[0]}.")
+    others = [f.name for f in known.values() if suffix in f.suffixes and suffix not in chosen.suffixes]
+    if others:
+        cure = f"Name it {path.stem}{chosen.suffixes[0]}, or leave the format out."
+        raise bad(f"the file's suffix says {others[0]}, not {name}", path.name, cure)
     return chosen

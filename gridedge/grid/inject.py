@@ -72,7 +72,8 @@ def add_sites(net: Any, load: xr.Dataset) -> NDArray[np.intp]:
     import pandapower as pp
 
     first = len(net.sgen)
-    for site, index in zip(load["site"].values, _site_buses(net, load), strict=True):
+    buses = _site_buses(net, load)
+    for site, index in zip(load["site"].values, buses, strict=True):
         pp.create_sgen(net, index, p_mw=0.0, q_mvar=0.0, name=str(site), scaling=1.0)
     return np.arange(first, len(net.sgen), dtype=np.intp)
 
@@ -86,10 +87,11 @@ def _site_buses(net: Any, load: xr.Dataset) -> list[int]:
 
 def check_sites(load: xr.Dataset) -> None:
     """Raise InputError unless a dataset says what each site draws, and at which bus."""
-    schema.require(load, ["p_mw", "q_mvar"], thing="the site load", finite=False)
+    schema.require(load, ["p_mw"], thing="the site load", finite=False)
     if set(load["p_mw"].dims) != {"time", "site"}:
         cure = "Pass it through gridedge.connect(load, facility, bus=...)."
         raise bad("the load is not connected to a bus yet", f"p_mw{load['p_mw'].dims}", cure)
+    schema.require(load, ["q_mvar"], thing="the site load", finite=False)
     if "bus" not in load.coords or load["bus"].isnull().any() or (load["bus"].values == "").any():
         raise bad("the site has no bus", str(load["site"].values.tolist()), "Name it: connect(..., bus=118).")
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from gridedge.errors import bad
+from gridedge.timebase import as_numbers, check_step
 
 Float = NDArray[np.float64]
 Direction = Literal["both", "up", "down"]
@@ -271,8 +272,7 @@ def change_curve(p_mw: ArrayLike, dt_s: float, windows_s: Sequence[float] | Floa
     n = p.shape[-1] if p.ndim else 0
     if n < 2:
         raise bad("too few samples for a change", n, "Give at least 2 along the last axis.")
-    if not (math.isfinite(dt_s) and dt_s > 0):
-        raise bad("dt_s, the step length in seconds, must be positive", dt_s, "Give the step of the series.")
+    check_step(dt_s)
     steps = _steps_of(windows_s, dt_s, n)
     change = np.empty((*p.shape[:-1], steps.size))
     whole = p.max(axis=-1) - p.min(axis=-1)
@@ -322,7 +322,7 @@ def _ramps(p_mw: Float, dt_s: float, window_s: float, direction: Direction) -> t
 
 
 def _finite(p_mw: ArrayLike) -> Float:
-    p = np.asarray(p_mw, dtype=np.float64)
+    p = as_numbers(p_mw)
     if not np.isfinite(p).all():
         gaps = int(p.size - np.isfinite(p).sum())
         raise bad("the power series has samples that are NaN or infinite", gaps, "Cut the series to a part without.")

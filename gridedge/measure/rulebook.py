@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gridedge import schema, yamlfile
-from gridedge.errors import InputError, Problem, bad, nearest
+from gridedge.errors import InputError, Problem, bad, is_number, nearest
 from gridedge.measure.finding import Finding
 from gridedge.measure.judge import Series, judge, measure_power, measure_voltage, open_finding
 from gridedge.measure.ramp import Extreme
@@ -25,7 +25,7 @@ from gridedge.measure.rules import (
     Rulebook,
     VoltageChangeRule,
 )
-from gridedge.measure.targets import SHORT, from_short
+from gridedge.measure.targets import BESIDE, SHORT, from_short
 from gridedge.spec import Spec, build
 
 __all__ = [
@@ -94,6 +94,9 @@ def load_rulebook(rulebook: Given) -> Rulebook:
     elif isinstance(rulebook, Mapping):
         book, base = _from_mapping(rulebook), Path()
     elif isinstance(rulebook, Sequence):
+        names = [str(r) for r in rulebook if isinstance(r, str | Path)]
+        if names:
+            raise bad("a list holds rules, not names of rulebooks", ", ".join(names), f"Write {{'include': {names}}}.")
         rules = [r.to_dict() if isinstance(r, Spec) else r for r in rulebook]
         book, base = build(Rulebook, {"rules": rules}), Path()
     else:
@@ -104,7 +107,7 @@ def load_rulebook(rulebook: Given) -> Rulebook:
 def _from_mapping(given: Mapping[str, Any]) -> Rulebook:
     if "rule" in given:
         return build(Rulebook, {"rules": [dict(given)]})
-    if set(given) & set(SHORT):
+    if set(given) & {*SHORT, *BESIDE}:
         return build(Rulebook, {"rules": from_short(given)})
     if given and not set(given) & set(Rulebook.model_fields):
         key = next(iter(given))
@@ -182,7 +185,7 @@ def check(load: xr.Dataset, rulebook: Given) -> list[Finding]:
             raise bad("the load is not metered power", f"p_mw{load['p_mw'].dims}", cure)
     rules = load_rulebook(rulebook).rules
     if "p_mw" not in load:
-        size_mw = float(load.attrs["size_mw"]) if "size_mw" in load.attrs else None
+        size_mw = _size_mw(load)
         return [_of_result(rule, load, None, size_mw) for rule in rules]
     dt_s = schema.clock(load)
     members = int(load.sizes["member"]) if "member" in load["p_mw"].dims else None
@@ -191,7 +194,8 @@ def check(load: xr.Dataset, rulebook: Given) -> list[Finding]:
         power = load["p_mw"].sel(site=site)
         power = power if members is None else power.transpose("member", "time")
         p_mw = np.atleast_2d(np.asarray(power.values, dtype=float))
-        size_mw = float(load.attrs.get("size_mw", p_mw.max(initial=0.0)))
+        size_mw = _size_mw(load)
+        size_mw = float(p_mw.max(initial=0.0)) if size_mw is None else size_mw
         series = [Series(row, dt_s) for row in p_mw]
 
         def power_of(rule: AnyRule, k: int, series: list[Series] = series) -> Extreme:
@@ -204,6 +208,16 @@ def check(load: xr.Dataset, rulebook: Given) -> list[Finding]:
             else:
                 findings.append(judge(rule, power_of, members, where=where, size_mw=size_mw))
     return findings
+
+
+def _size_mw(load: xr.Dataset) -> float | None:
+    """Return the size of the site that the load states, None where it states none."""
+    size = load.attrs.get("size_mw")
+    if size is None:
+        return None
+    if not (is_number(size) and size > 0):
+        raise bad("attrs['size_mw'] is no size of a site", repr(size), "Give megawatts above 0, or leave it out.")
+    return float(size)
 
 
 def _of_result(rule: AnyRule, ds: xr.Dataset, site: Any, size_mw: float | None) -> Finding:

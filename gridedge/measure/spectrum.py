@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
+from gridedge.timebase import as_numbers, check_step
 
 Float = NDArray[np.float64]
 
@@ -102,9 +101,13 @@ def band_energy(p_mw: ArrayLike, dt_s: float, band_hz: tuple[float, float]) -> t
     """
     p = _checked(p_mw, dt_s)
     n = p.shape[-1]
-    low, high = band_hz
+    cure = "Give 0 <= lower edge < upper edge."
+    try:
+        low, high = map(float, band_hz)
+    except (TypeError, ValueError) as error:
+        raise bad("a band has two edges in Hz", repr(band_hz), cure) from error
     if not 0 <= low < high:
-        raise bad("the band is empty", f"{band_hz} Hz", "Give 0 <= lower edge < upper edge.")
+        raise bad("the band is empty", f"{band_hz} Hz", cure)
     f_hz = np.arange(n // 2 + 1) / (n * dt_s)
     # a line that rounding puts beside the edge lies on it
     near = 1e-9 / (n * dt_s)
@@ -215,6 +218,8 @@ def peak_hold(p_mw: Float, dt_s: float, *, window_s: float = 60.0) -> tuple[Floa
 
 def _pieces(n: int, dt_s: float, window_s: float, overlap_pu: float) -> tuple[NDArray[np.int64], int]:
     """Return where the pieces of a series begin, and how many samples each has."""
+    if not is_number(window_s):
+        raise bad("window_s must be a number of seconds", repr(window_s), "Give the length of the window.")
     length = round(window_s / dt_s)
     if not 0 <= overlap_pu < 1:
         raise bad("overlap_pu", overlap_pu, "Give a share of 0 to below 1.")
@@ -230,9 +235,8 @@ def _hann(n: int) -> Float:
 
 
 def _checked(p_mw: ArrayLike, dt_s: float) -> Float:
-    p = np.asarray(p_mw, dtype=np.float64)
-    if not (math.isfinite(dt_s) and dt_s > 0):
-        raise bad("dt_s, the step length in seconds, must be positive", dt_s, "Give the step of the series.")
+    p = as_numbers(p_mw)
+    check_step(dt_s)
     n = p.shape[-1] if p.ndim else 0
     if n < _SHORTEST:
         raise bad("too few samples for a spectrum", n, f"Give at least {_SHORTEST} along the last axis.")

@@ -24,7 +24,8 @@ SHORT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What each short key stands for; ``needs`` names the keys that must stand beside it."""
 
-_BESIDE = ("window_s", "band_hz")
+BESIDE = ("window_s", "band_hz")
+"""Keys that stand beside a limit and are none themselves."""
 
 
 def from_short(target: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -41,14 +42,14 @@ def from_short(target: Mapping[str, Any]) -> list[dict[str, Any]]:
     InputError
         If a key is unknown, one that must stand beside another is missing, or one belongs to none.
     """
-    strangers = [key for key in target if key not in SHORT and key not in _BESIDE]
+    strangers = [key for key in target if key not in SHORT and key not in BESIDE]
     if strangers:
-        known = [*SHORT, *_BESIDE]
+        known = [*SHORT, *BESIDE]
         raise InputError([Problem("unknown target", str(key), nearest(str(key), known)) for key in strangers])
     banded = any(SHORT[key].get("needs") == ("band_hz",) for key in target if key in SHORT)
     rules, used = [], set()
     for key, limit in target.items():
-        if key in _BESIDE:
+        if key in BESIDE:
             continue
         form = SHORT[key]
         rule = {k: v for k, v in form.items() if k not in ("limit", "needs")} | {form["limit"]: limit}
@@ -61,10 +62,12 @@ def from_short(target: Mapping[str, Any]) -> list[dict[str, Any]]:
             rule["filter"] = {"band_hz": target["band_hz"]}
             used.add("band_hz")
         rules.append(rule)
-    for key in _BESIDE:
+    for key in BESIDE:
         if key in target and key not in used:
-            raise bad(f"{key} belongs to no limit of the target", target[key], "Take it out, or add the limit.")
+            cure = f"Take it out, or add a limit beside it: {_WITH[key]}."
+            raise bad(f"{key} belongs to no limit of the target", target[key], cure)
     return rules
 
 
+_WITH = {"window_s": "change_mw", "band_hz": "energy_percent, amplitude_mw, or change_mw with window_s"}
 _EXAMPLE = {"window_s": 5, "band_hz": [0.1, 20]}

@@ -25,6 +25,7 @@ from gridedge.sites.facility import Facility, connect
 from gridedge.sites.mitigate import AnyStep, mitigate, read_step
 from gridedge.sites.step import PLACES
 from gridedge.spec import take
+from gridedge.timebase import skipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,11 +202,7 @@ class _Runner:
 
     def __init__(self, load: xr.Dataset, facility: Facility | Mapping[str, Any] | None, settle_s: float):
         self.load = load
-        dt_s = schema.clock(load)
-        if not 0 <= settle_s <= (load.sizes["time"] - 1) * dt_s:
-            cure = f"The series is {load.sizes['time'] * dt_s:g} s long; leave some of it to be judged."
-            raise bad("settle_s leaves nothing to judge", f"{settle_s:g} s", cure)
-        self.first = round(settle_s / dt_s)
+        self.first = skipped(settle_s, schema.clock(load), load.sizes["time"])
         self.metered = "site" in load["p_mw"].dims
         if self.metered and load.sizes["site"] != 1:
             value, cure = f"{load.sizes['site']} sites", "Compare each by itself: load.isel(site=[0])."

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gridedge import schema
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.measure.finding import Finding
 from gridedge.measure.rulebook import Rulebook, check, load_rulebook
 from gridedge.planning.prices import Prices
@@ -18,6 +18,7 @@ from gridedge.planning.verdict import Verdict, judge
 from gridedge.sites.mitigate import mitigate
 from gridedge.sites.storage import Battery
 from gridedge.spec import take
+from gridedge.timebase import skipped
 
 _UNBOUND = 1e3  # times the load's highest power: a battery that never reaches its limits
 _FINE = 0.002  # share to which power, energy and strength are found
@@ -126,8 +127,16 @@ def size_battery(
         cure = "Pass it through gridedge.connect(...) and choose one site."
         raise bad("a battery is sized for the metered power of one site", f"p_mw{load['p_mw'].dims}", cure)
     book = load_rulebook(target)
-    if not c_rate_per_h > 0:
-        raise bad("c_rate_per_h must be positive", c_rate_per_h, "Cells for energy give about 1, for power about 4.")
+    if not (is_number(c_rate_per_h) and c_rate_per_h > 0):
+        cure = "Give a number: cells for energy give about 1, for power about 4."
+        raise bad("c_rate_per_h must be positive", repr(c_rate_per_h), cure)
+    if start_mw is not None and not is_number(start_mw):
+        raise bad("start_mw must be a number of megawatts", repr(start_mw), "Give the level before the series begins.")
+    if battery is not None and not isinstance(battery, Mapping):
+        raise bad("battery must be a dict", type(battery).__name__, "Write what is fixed of it: {'delay_s': 0.005}.")
+    if battery and battery.get("step", "battery") != "battery":
+        cure = "Leave it out: the step that is sized is the battery at the site."
+        raise bad("only a battery can be sized", f"step {battery['step']!r}", cure)
     cost = take(Prices, prices if prices is not None else {})
     fixed = {k: v for k, v in (battery or {}).items() if k != "step"}
     given = [k for k in ("p_rated_mw", "e_rated_mwh") if k in fixed]
@@ -183,7 +192,7 @@ class _Trial:
 
     def __init__(self, load: xr.Dataset, book: Rulebook, settle_s: float):
         self.load, self.book = load, book
-        self.first = round(settle_s / schema.clock(load))
+        self.first = skipped(settle_s, schema.clock(load), load.sizes["time"])
         self.most_mw = float(load["p_mw"].isel(time=slice(self.first, None)).max())
 
     def judged(self, metered: xr.Dataset) -> Verdict:

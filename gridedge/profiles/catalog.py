@@ -22,6 +22,8 @@ from gridedge.spec import Origin, Spec, build, quantity
 _FILE = Path(__file__).resolve().parent / "catalog.yaml"
 _EDP = "overshoot to 1.1 of the ceiling for about 50 ms (arXiv 2508.14318, 2025, by second sources); H100 samples agree"
 
+_MOST_RATED = 20.0  # times the peak power: more is a nameplate in watts
+
 
 class Accelerator(Spec):
     """One accelerator; powers in W, of the accelerator alone."""
@@ -102,6 +104,11 @@ class Server(Spec):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         _in_order(self.name, {"idle_kw": self.idle_kw, "typical_kw": self.typical_kw, "peak_kw": self.peak_kw})
+        if not self.idle_kw < self.rated_kw <= _MOST_RATED * self.peak_kw:
+            cure = (
+                f"Give the nameplate in kW, above idle_kw {self.idle_kw:g} and near peak_kw {self.peak_kw:g} or above."
+            )
+            raise bad(f"{self.name}: rated_kw does not fit the server's own powers", f"{self.rated_kw:g} kW", cure)
         if self.host_kw < 0:
             chip = accelerator(self.accelerator)
             value = f"{self.idle_kw:g} kW < {self.accelerators} x {chip.idle_w:g} W"

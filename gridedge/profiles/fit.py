@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge import yamlfile
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.profiles.catalog import Server
 from gridedge.profiles.cycles import fold, follow, residual
 from gridedge.profiles.fiterror import Figures, compare, cycle_rmse_pu
@@ -167,6 +167,11 @@ def fit_training(
     ``edge_bound_s`` are taken from the published at-scale waveform (arXiv 2508.14318) instead, so that a
     ramp is not made too slow, and marked assumed.
     """
+    if unhidden_pu is not None and not (is_number(unhidden_pu) and 0 <= unhidden_pu < 1):
+        cure = "Give the level of the communication with nothing hidden, in pu of nameplate: 0.25, for instance."
+        raise bad("unhidden_pu is no level", repr(unhidden_pu), cure)
+    if period_s is not None and not is_number(period_s):
+        raise bad("period_s must be a number", repr(period_s), "Give the length of an iteration in seconds.")
     source = read_source(trace, server, servers)
     p, dt_s = source.p_pu, source.dt_s
     notes = source.notes

@@ -59,7 +59,9 @@ class Source:
 def read_source(trace: Any, server: Any, servers: int | None) -> Source:
     """Return the trace in pu of its servers' nameplate."""
     if servers is not None and (isinstance(servers, bool) or not isinstance(servers, int) or servers < 1):
-        raise bad("servers must be a whole number of 1 or more", servers, "Give the number the trace is the sum of.")
+        raise bad(
+            "servers must be a whole number of 1 or more", repr(servers), "Give the number the trace is the sum of."
+        )
     notes: list[str] = []
     node_kw: Float | None = None
     average_s = 0.0

@@ -78,10 +78,8 @@ def generate(
     """
     spec = load_profile(profile)
     steps = step_count(duration_s, dt_s)
-    whole = isinstance(seed, int) and (members is None or isinstance(members, int))
-    if not whole or seed < 0 or (members is not None and members < 1):
-        cure = "Give seed >= 0 and members >= 1, both integers."
-        raise bad("seed and members must be whole numbers", f"seed {seed}, members {members}", cure)
+    seed = _whole_number("seed", seed, 0)
+    members = None if members is None else _whole_number("members", members, 1)
     attrs: dict[str, Any] = {"profile": spec.title or spec.kind, "spec_sha256": spec.hash(), "seed": seed}
     if isinstance(spec, MeasuredProfile):
         if members is not None:
@@ -113,6 +111,12 @@ def generate(
     if "active_pu" in held:
         ds["active_pu"] = (ds["p_mw"].dims, held["active_pu"], {"cell_methods": "time: mean"})
     return schema.describe(ds)
+
+
+def _whole_number(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise bad(f"{name} must be a whole number of {least} or more", repr(value), f"Give {name}={least} or more.")
+    return int(value)
 
 
 def _make(spec: TrainingProfile | ClusterProfile, end_s: float, seed: int, member: int) -> _Made:

@@ -41,6 +41,7 @@ def merge_preset(document: yamlfile.Document, at: yamlfile.Loc) -> yamlfile.Docu
     else:
         document.data = merged
     for loc, place in preset.lines.items():
-        document.lines.setdefault((*at, *loc), place)
+        if loc and loc[0] not in changed:  # what was put over it does not stand at the preset's line
+            document.lines.setdefault((*at, *loc), place)
     document.problems += preset.problems
     return document

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.profiles.cluster import ClusterJob, ClusterProfile
 from gridedge.profiles.job import TrainingProfile
 from gridedge.spec import build
@@ -64,6 +64,8 @@ def cap_frequency(
     level above idle is lowered, communication too: its kernels spin on the same clock.  The time of the communication
     stays: the network keeps its own.
     """
+    _check_profile(profile, TrainingProfile, ClusterProfile)
+    _check_numbers(frequency_pu=frequency_pu)
     if not 0 < frequency_pu <= 1:
         raise bad("frequency_pu cannot be held", frequency_pu, "Give 0 < frequency_pu <= 1, over the profile's own.")
     _check_law(exponent, compute_bound_pu)
@@ -118,6 +120,8 @@ def cap_power(
     The accelerators lower their frequency until the compute level meets the cap, by the law of
     :func:`cap_frequency` turned round: f = ((cap - idle) / (compute - idle))^(1/a).  What lies below the cap stays.
     """
+    _check_profile(profile, TrainingProfile, ClusterProfile)
+    _check_numbers(cap_pu=cap_pu)
     _check_law(exponent, compute_bound_pu)
     if isinstance(profile, ClusterProfile):
         law = {"exponent": exponent, "compute_bound_pu": compute_bound_pu}
@@ -161,6 +165,7 @@ def stagger(cluster: ClusterProfile, offsets_s: Sequence[float] | None = None) -
     With periods that jitter or differ, offsets are forgotten: jobs drift apart by about jitter times
     the root of the number of iterations.
     """
+    _check_profile(cluster, ClusterProfile)
     count = len(cluster.jobs)
     if count < 2:
         cure = "A single job's servers wait for each other; give the cluster two jobs or more."
@@ -169,6 +174,8 @@ def stagger(cluster: ClusterProfile, offsets_s: Sequence[float] | None = None) -
         offsets_s = [k / count * part.job.period_s for k, part in enumerate(cluster.jobs)]
     if len(offsets_s) != count:
         raise bad("offsets_s has not one value per job", f"{len(offsets_s)} for {count} jobs", "Give one for each.")
+    for offset_s in offsets_s:
+        _check_numbers(offsets_s=offset_s)
     parts = [_changed(part, {"offset_s": float(o)}) for part, o in zip(cluster.jobs, offsets_s, strict=True)]
     return _changed(cluster, {"jobs": tuple(parts)})
 
@@ -198,6 +205,8 @@ def ramp_up(profile: P, ramp_s: float, *, begin_s: float = 0.0) -> tuple[P, dict
     InputError
         If a time is negative, or the ramp has no length.
     """
+    _check_profile(profile, TrainingProfile, ClusterProfile)
+    _check_numbers(ramp_s=ramp_s, begin_s=begin_s)
     if not ramp_s > 0 or begin_s < 0:
         raise bad("the ramp cannot be held", f"ramp_s {ramp_s}, begin_s {begin_s}", "Give ramp_s > 0, begin_s >= 0.")
     if isinstance(profile, TrainingProfile):
@@ -214,7 +223,21 @@ def ramp_up(profile: P, ramp_s: float, *, begin_s: float = 0.0) -> tuple[P, dict
     return _changed(profile, {"jobs": tuple(parts)}), {"delayed_s": delayed_s / servers}
 
 
+def _check_profile(profile: Any, *kinds: type) -> None:
+    if not isinstance(profile, kinds):
+        shown = repr(profile) if isinstance(profile, str) else type(profile).__name__
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise bad(f"reshaping takes a {names}", shown, "Make one with gridedge.profiles.generate.load_profile(...).")
+
+
+def _check_numbers(**values: Any) -> None:
+    for name, value in values.items():
+        if not is_number(value):
+            raise bad(f"{name} must be a number", repr(value), "The unit is in its name.")
+
+
 def _check_law(exponent: float, compute_bound_pu: float) -> None:
+    _check_numbers(exponent=exponent, compute_bound_pu=compute_bound_pu)
     if not exponent > 0 or not 0 <= compute_bound_pu <= 1:
         value = f"exponent {exponent}, compute_bound_pu {compute_bound_pu}"
         raise bad("the law of power and speed is not possible", value, "Give exponent > 0, 0 <= compute_bound_pu <= 1.")

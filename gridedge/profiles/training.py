@@ -281,6 +281,10 @@ def node_power_kw(
     job's power, not its very noise, which would need every server's.  With ``node_clock_s`` each recorder is
     off by its own constant, even within that range either way.
     """
+    if not isinstance(profile, TrainingProfile):
+        shown = repr(profile) if isinstance(profile, str) else type(profile).__name__
+        cure = "Give load_profile(...) of a single job; a cluster has one for each of its jobs."
+        raise bad("servers are told apart in one job only", shown, cure)
     wrong = [n for n in nodes if not 0 <= n < profile.servers]
     if wrong:
         raise bad("there is no such server", wrong[0], f"Give numbers from 0 to {profile.servers - 1}.")

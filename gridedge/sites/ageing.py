@@ -247,6 +247,11 @@ def ageing(soc_pu: Float, dt_s: float, life: Life = LITHIUM_IRON_PHOSPHATE) -> A
     soc = np.asarray(soc_pu, dtype=float)
     if soc.ndim != 1 or not soc.size or not np.isfinite(soc).all():
         raise bad("the state of charge cannot be counted", f"shape {soc.shape}", "Give one finite series over time.")
+    if soc.min() < -_SMALLEST_PU or soc.max() > 1 + _SMALLEST_PU:
+        value = f"{soc.min():g} to {soc.max():g}"
+        raise bad(
+            "the state of charge lies outside 0 to 1 pu", value, "Give it in pu of the energy between empty and full."
+        )
     if not dt_s > 0:
         raise bad("dt_s is not positive", dt_s, "Give the step in seconds.")
     cycles = count_cycles(soc)

@@ -101,6 +101,11 @@ class DummyLoad(Spec):
                 f"dummy_load: the floor of {floor_mw:.4g} MW is missed by up to {figures['missed_floor_mw']:.3g} MW, "
                 f"and power overshoots by up to {figures['overshoot_mw']:.3g} MW: the filling is late both ways."
             )
+        without = ("launch_s",) if reactive else ("reaction_s", "sampling_s")
+        for name in without:
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                notes.append(f"dummy_load: {name} {value:g} has no effect with trigger {self.trigger}.")
         if self.steals_pu == 0.0:
             notes.append(
                 "dummy_load: what the filling takes from the real work is not known and is left out (steals_pu)."

@@ -30,6 +30,7 @@ _RESHAPE = (PowerCap, FrequencyCap, Stagger, RampUp)
 _CLASSES: tuple[type[AnyStep], ...] = get_args(AnyStep)
 _STEPS: dict[str, type[AnyStep]] = {n: c for c in _CLASSES for n in get_args(c.model_fields["step"].annotation)}
 Float = NDArray[np.float64]
+_HIGHEST_PU = 3.0  # above it, a voltage is one in kV or percent
 
 
 def mitigate(load: xr.Dataset, steps: Sequence[Mapping[str, Any] | AnyStep]) -> xr.Dataset:
@@ -173,7 +174,12 @@ def around_of(load: xr.Dataset) -> Around:
         if set(load["vm_pu"].dims) - {"time"} and load["vm_pu"].size != load.sizes["time"]:
             cure = "Give vm_pu(time): the voltage at the site's own bus."
             raise bad("a load has one voltage", f"vm_pu{load['vm_pu'].dims}", cure)
+        if load["vm_pu"].dtype.kind not in "fiu":
+            raise bad("vm_pu holds no numbers", str(load["vm_pu"].dtype), "Give the voltage in pu of nominal.")
         volts = load["vm_pu"].values.reshape(-1).astype(float)
+        if (volts > _HIGHEST_PU).any() or (volts < 0).any():
+            cure = "Give it in pu of nominal: about 1."
+            raise bad("vm_pu is no voltage per unit", f"{volts.min():g} to {volts.max():g}", cure)
     servers, kind = load.attrs.get("servers"), load.attrs.get("server")
     if "profile_json" in load.attrs:  # a server of one's own is described there, and only named in the attributes
         described = json.loads(load.attrs["profile_json"]).get("server")

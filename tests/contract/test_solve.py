@@ -237,6 +237,9 @@ def test_a_step_whose_input_is_no_number_is_masked_and_said(oberrhein):
 
 
 def test_bad_injections_are_refused(oberrhein):
+    it = gridedge.generate("h100-at-scale", duration_s=2, dt_s=0.5)
+    with pytest.raises(InputError, match=r"not connected to a bus yet \(got p_mw\('time',\)\). Pass it through"):
+        gridedge.solve(oberrhein, it)
     with pytest.raises(InputError, match="99999"):
         gridedge.solve(oberrhein, site(99999, [1.0, 2.0]))
     with pytest.raises(InputError, match="no bus"):

@@ -150,7 +150,7 @@ def test_the_request_sheet(capsys, monkeypatch, tmp_path):
         (("generate", "h100-at-scale", "-o", "a.csv", "--form", "9760"), "unknown form (got 9760)"),
         (("generate", "h100-at-scale", "-o", "a.csv", "--form", "8760", "--dt", "7200"), "finer than the load"),
         (("generate", "h100-at-scale", "-o", "a.csv", "--power-factor", "2"), "power_factor is not possible"),
-        (("generate", "h100-at-scale", "-o", "a.csv", "--facility", "none.yaml"), "cannot read the file"),
+        (("generate", "h100-at-scale", "-o", "a.csv", "--facility", "none.yaml"), "there is no such file"),
         ((*SHEET, "-o", "s.doc"), "the sheet's suffix says no format"),
         ((*SHEET, "--energise", "2028=4", "-o", "s.md"), "a year of energisation is given twice (got 2028=4)"),
         ((*SHEET, "--energise", "soon", "-o", "s.md"), "needs YEAR=MW (got soon)"),

@@ -82,5 +82,7 @@ def test_an_impossible_curve_is_refused(changes, message):
 def test_a_series_that_cannot_be_counted_is_refused():
     with pytest.raises(InputError, match="cannot be counted"):
         ageing(np.array([0.5, np.nan]), 1.0)
+    with pytest.raises(InputError, match=r"outside 0 to 1 pu \(got 10 to 90\). Give it in pu"):
+        ageing(np.array([10.0, 90.0, 10.0]), 1.0)
     with pytest.raises(InputError, match="dt_s is not positive"):
         ageing(np.array([0.5, 0.6]), 0.0)

@@ -126,6 +126,11 @@ def test_a_profile_takes_an_own_server():
         ({"idle_kw": 5}, r"ours: idle_kw is above typical_kw \(got 5 > 4\)"),
         ({"idle_kw": 0.2}, r"ours: the server idles below its accelerators \(got 0.2 kW < 4 x 74 W\)"),
         ({"rated": 5.5}, r"unknown key.*\(got rated\)\. Did you mean 'rated_kw'\?"),
+        (
+            {"rated_kw": 0.5},
+            r"ours: rated_kw does not fit the server's own powers \(got 0.5 kW\). Give the nameplate in kW",
+        ),
+        ({"rated_kw": 5500}, r"ours: rated_kw does not fit the server's own powers \(got 5500 kW\)"),
         ({"accelerator": "H10"}, r"unknown accelerator \(got H10\)"),
     ],
 )

@@ -46,6 +46,8 @@ def test_given_windows_are_rounded_down_to_whole_steps():
         ([1.0], 1.0, None, "too few samples"),
         ([1.0, np.nan], 1.0, None, "NaN or infinite"),
         ([1.0, 2.0], 0.0, None, "must be positive"),
+        ([1.0, 2.0], "1", None, r"must be positive \(got '1'\)"),
+        (["a", "b"], 1.0, None, "holds no numbers"),
         ([1.0, 2.0, 3.0], 1.0, [0.5], "cannot show"),
         ([1.0, 2.0, 3.0], 1.0, [3.0], "Give windows from 1 to 2 s"),
     ],

@@ -179,6 +179,19 @@ def test_a_cap_moves_the_spectral_line():
     assert np.argmax(amplitude) == 20
 
 
+def test_what_is_no_profile_is_not_reshaped():
+    with pytest.raises(InputError, match=r"reshaping takes a TrainingProfile .* \(got 'h100-at-scale'\)"):
+        cap_power("h100-at-scale", 0.7)
+    with pytest.raises(InputError, match=r"cap_pu must be a number \(got '0.7'\)"):
+        cap_power(load_profile("h100-at-scale"), "0.7")
+    with pytest.raises(InputError, match=r"ramp_s must be a number \(got '70'\)"):
+        ramp_up(load_profile("h100-at-scale"), "70")
+    with pytest.raises(InputError, match=r"offsets_s must be a number \(got 'a'\)"):
+        stagger(load_profile("mixed-campus"), ["a", 1, 2])
+    with pytest.raises(InputError, match=r"reshaping takes a ClusterProfile \(got TrainingProfile\)"):
+        stagger(load_profile("h100-at-scale"))
+
+
 def test_caps_that_cannot_be_are_refused():
     spec = load_profile(SQUARE)
     with pytest.raises(InputError, match="the cap does not lie above communication and idle power"):

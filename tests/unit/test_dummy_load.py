@@ -66,6 +66,13 @@ def test_announced_work_is_late_by_its_launch_only():
     assert (fills[0], fills[-1]) == (12, 21)
 
 
+def test_a_key_of_the_other_trigger_is_told_to_have_no_effect():
+    said = gridedge.mitigate(load([7.5, 3.0, 7.5]), [dummy(launch_s=0.5)]).attrs["notes"]
+    assert "dummy_load: launch_s 0.5 has no effect with trigger reactive." in said
+    said = gridedge.mitigate(load([7.5, 3.0, 7.5]), [dummy()]).attrs["notes"]
+    assert not any("no effect" in note for note in said)
+
+
 def test_the_fill_of_a_server_dies_with_its_job():
     p = np.full(40, 3.0)
     share = np.array([1.0] * 20 + [0.5] * 10 + [0.0] * 10)

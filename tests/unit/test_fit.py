@@ -192,6 +192,8 @@ def test_fewer_than_three_iterations_are_refused():
         (_dataset(np.full(5, 0.08)), {}, r"the trace is too short \(got 5 samples\)"),
         (_dataset(np.full(50, 0.08)), {"servers": 0}, r"servers must be a whole number"),
         (_dataset(np.full(50, 0.08)), {"period_s": 40.0}, r"period_s does not fit the trace \(got 40.0 s\)"),
+        (_dataset(np.full(50, 0.08)), {"period_s": "10 s"}, r"period_s must be a number \(got '10 s'\)"),
+        (_dataset(np.full(50, 0.08)), {"unhidden_pu": 2}, r"unhidden_pu is no level \(got 2\)"),
         (_dataset(np.full((2, 50), 0.08)), {}, r"the trace is not one series \(got member, time\)"),
         (xr.Dataset(), {}, r"the trace has no p_mw"),
         (7, {}, r"cannot read a trace from this \(got int\)"),

@@ -257,6 +257,12 @@ def missing(load):
         (None, "a", {}, "suffix says no format"),
         (None, "a.txt", {"format": "cvs"}, "unknown format (got cvs). Did you mean 'csv'?"),
         (None, "a.csv", {"format": "comtrade"}, "has another suffix (got a.csv). Name it a.cfg."),
+        (
+            None,
+            "a.csv",
+            {"format": "parquet"},
+            "the file's suffix says csv, not parquet (got a.csv). Name it a.parquet",
+        ),
         (None, "a.csv", {"form": "8670"}, "unknown form (got 8670). Did you mean '8760'?"),
         (None, "a.csv", {"start": "2027-01-01T00:00"}, "start has no time zone"),
         (None, "a.csv", {"power_factor": 0.9}, "the load has reactive power already"),

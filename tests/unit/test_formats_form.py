@@ -78,6 +78,7 @@ def test_a_long_load_is_reduced_without_being_held(tmp_path):
         (24, 3600.0, "15min", {}, "the form 15min is finer than the load (got steps of 3600 s)"),
         (900, 7.0, "15min", {}, "no whole number of samples (got 900 s / 7 s). Use a step that divides 900 s."),
         (100, 60.0, "15min", {}, "no whole number of intervals (got 6000 s of 900 s). Use duration_s=5400"),
+        (1, 60.0, "15min", {}, "(got 60 s of 900 s). Use duration_s=900, or another multiple of 900."),
         (24, 3600.0, "8760", {}, "the form 8760 holds one year (got 86400 s). Use duration_s=31536000"),
         (8784, 3600.0, "8760", {}, "the form 8760 holds one year (got 3.16224e+07 s)"),
         (8760, 3600.0, "8760", {"start": "2028-01-01T00:00Z"}, "Use duration_s=31622400 (the year from 2028-01-01)"),

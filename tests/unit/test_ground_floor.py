@@ -57,7 +57,8 @@ def test_step_count(duration, dt, steps):
         (-5, 1, "duration_s must be a positive"),
         (float("nan"), 1, "duration_s must be a positive"),
         (1, 0, "dt_s must be a positive"),
-        (1, 2, "longer than duration_s"),
+        ("600", 1, r"duration_s must be a positive number of seconds \(got '600'\)"),
+        (1, 2, r"longer than duration_s \(got 2 s > 1 s\). Shorten dt_s or lengthen duration_s."),
         (1, 0.3, "no whole number of steps"),
     ],
 )
@@ -104,6 +105,9 @@ def test_a_dataset_is_described_and_checked():
     assert "p_mw is not a number (got 1 samples, first at step 1)" in text
     assert "has no q_mvar" in text
     assert "no time coordinate" in text
+    words = ds.assign(p_mw=("time", ["5 MW", "6 MW", "7 MW"]))
+    with pytest.raises(InputError, match=r"p_mw holds no numbers \(got <U4\)"):
+        schema.require(words, ["p_mw"], thing="the load")
     with pytest.raises(InputError, match="must be an xarray Dataset"):
         schema.require(np.ones(3), ["p_mw"], thing="the load")
     assert schema.clock(xr.Dataset(coords={"time": [5.0]}, attrs={"dt_s": 2})) == 2
@@ -130,6 +134,11 @@ def test_yaml_says_where_and_reports_everything_together():
 def test_what_is_no_mapping_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         yamlfile.parse(text, "f.yaml")
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(InputError, match=r"there is no such file \(got .*nope.yaml\). Name a YAML file that exists"):
+        yamlfile.read(tmp_path / "nope.yaml")
 
 
 def test_yaml_is_version_1_2():

@@ -254,6 +254,10 @@ def test_a_droop_follows_the_voltage_that_the_load_carries():
     assert float(low["p_mw"][-1, 0]) < float(metered["p_mw"][-1, 0])
     assert float(low["q_mvar"][-1, 0]) < float(metered["q_mvar"][-1, 0])
     books_close(low)
+    with pytest.raises(InputError, match=r"vm_pu is no voltage per unit \(got 20 to 20\). Give it in pu"):
+        gridedge.mitigate(metered.assign(vm_pu=("time", np.full(200, 20.0))), [droop])
+    with pytest.raises(InputError, match=r"vm_pu holds no numbers \(got <U4\)"):
+        gridedge.mitigate(metered.assign(vm_pu=("time", ["20kV"] * 200)), [droop])
     wide = metered.assign(vm_pu=(("time", "bus"), np.ones((200, 2))))
     with pytest.raises(InputError, match="a load has one voltage"):
         gridedge.mitigate(wide, [droop])

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import gridedge
 from gridedge.errors import InputError
 from gridedge.measure.finding import Finding
+from gridedge.planning.compare import compare
 from gridedge.planning.pareto import pareto_front
 from gridedge.planning.prices import annuity
 from gridedge.planning.strategies import variants
@@ -68,6 +70,13 @@ def test_variants_are_every_combination_in_order():
 def test_strategies_that_cannot_be_read_say_why(given_strategies, words):
     with pytest.raises(InputError, match=words):
         variants(given_strategies)
+
+
+@pytest.mark.parametrize(("settle_s", "shown"), [("3", "'3'"), (float("nan"), "nan"), (-1, "-1")])
+def test_a_start_that_is_no_time_is_refused(settle_s, shown):
+    load = gridedge.generate("h100-at-scale", duration_s=60, dt_s=0.5)
+    with pytest.raises(InputError, match=rf"settle_s must be a number of seconds, 0 or more \(got {shown}\)"):
+        compare(load, {"none": []}, target={"ramp_mw_per_min": 2}, settle_s=settle_s)
 
 
 def _finding(verdict, measured, limit):

@@ -80,7 +80,11 @@ def test_a_target_of_several_limits():
         ({"ramp_mw_per_min": 20, "windw_s": 5}, "Did you mean 'window_s'"),
         ({"change_mw": 10}, "change_mw needs window_s"),
         ({"ramp_mw_per_min": 20, "window_s": 5}, "window_s belongs to no limit"),
+        ({"window_s": 5}, r"window_s belongs to no limit of the target \(got 5\). .* add a limit beside it: change_mw"),
         ({"ramp_mw_per_min": -1}, "greater than 0"),
+        (["ercot", "ieso"], r"a list holds rules, not names of rulebooks \(got ercot, ieso\). Write {'include'"),
+        ({"change_mw": 1, "window_s": 5, "band_hz": 55}, r"band_hz cannot be used \(got 55\). Write a list"),
+        ([{**CHANGE, "filter": "butterworth"}], r"filter cannot be used \(got 'butterworth'\). Write keys with"),
         ({}, "no rule"),
         ([], "no rule"),
         ([{**CHANGE, "limit_mw": None}], "'c' has no limit"),
@@ -219,6 +223,13 @@ def test_members_are_judged_by_the_95th_percentile():
     assert one.to_dict()["p95"] == 19.0
     few = only(p[:3], {**CHANGE, "limit_mw": 2.5})
     assert (few.verdict, few.measured) == ("fail", 3.0)
+
+
+@pytest.mark.parametrize("size_mw", ["100 MW", float("nan"), -5.0, 0])
+def test_a_size_that_is_none_is_refused(size_mw):
+    load = gridedge.connect(gridedge.generate("h100-at-scale", duration_s=60, dt_s=0.5), {})
+    with pytest.raises(InputError, match=r"attrs\['size_mw'\] is no size of a site .* Give megawatts above 0"):
+        gridedge.check(load.assign_attrs(size_mw=size_mw), "ercot")
 
 
 def test_a_load_without_members_has_none():

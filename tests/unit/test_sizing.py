@@ -109,6 +109,13 @@ def test_losses_ask_for_more(swinging):
         ({"c_rate_per_h": 0}, "must be positive"),
         ({"target": {"ramp": 5}}, "unknown target"),
         ({"battery": {"charge_efficiency": -1}}, "charge_efficiency"),
+        ({"battery": [{"p_rated_mw": 3}]}, r"battery must be a dict \(got list\)"),
+        ({"battery": {"step": "ups"}}, r"only a battery can be sized \(got step 'ups'\)"),
+        ({"c_rate_per_h": "4C"}, r"c_rate_per_h must be positive \(got '4C'\)"),
+        ({"start_mw": "3"}, r"start_mw must be a number of megawatts \(got '3'\)"),
+        ({"settle_s": -10}, r"settle_s must be a number of seconds, 0 or more \(got -10\)"),
+        ({"settle_s": "10"}, r"settle_s must be a number of seconds, 0 or more \(got '10'\)"),
+        ({"settle_s": 1e6}, "settle_s leaves nothing to judge"),
     ],
 )
 def test_what_cannot_be_sized_says_why(swinging, change, words):

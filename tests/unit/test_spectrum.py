@@ -71,11 +71,20 @@ def test_a_second_series_is_treated_as_the_first():
         ([1.0, np.nan, np.inf, 2.0, 1.0], 0.05, r"NaN or infinite \(got 2\)"),
         ([1.0, 2.0, 3.0, 4.0], 0.0, r"dt_s, .* must be positive \(got 0.0\)"),
         ([1.0, 2.0, 3.0, 4.0], np.nan, r"dt_s, .* must be positive"),
+        ([1.0, 2.0, 3.0, 4.0], "0.05", r"dt_s, .* must be positive \(got '0.05'\)"),
+        (["60 MW", "61 MW", "60 MW", "61 MW"], 0.05, r"holds no numbers \(got list\)"),
     ],
 )
 def test_what_cannot_be_told_is_refused(p_mw, dt_s, message):
     with pytest.raises(InputError, match=message):
         amplitude_spectrum(p_mw, dt_s)
+
+
+def test_a_band_and_a_window_are_numbers():
+    with pytest.raises(InputError, match=r"a band has two edges in Hz \(got \(1,\)\)"):
+        band_energy(sine(0.4, 1.0), DT_S, (1,))
+    with pytest.raises(InputError, match=r"window_s must be a number of seconds \(got '10'\)"):
+        spectrogram(sine(0.4, 1.0), DT_S, window_s="10")
 
 
 def test_the_energy_of_a_sine_is_half_its_amplitude_squared():

@@ -251,6 +251,41 @@ def test_an_iteration_shorter_than_two_steps_is_refused():
         gridedge.generate(PLAIN, duration_s=60, dt_s=6)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"members": 0}, r"members must be a whole number of 1 or more \(got 0\)"),
+        ({"members": True}, r"members must be a whole number of 1 or more \(got True\)"),
+        ({"members": 2.5}, r"members must be a whole number of 1 or more \(got 2.5\)"),
+        ({"seed": "1"}, r"seed must be a whole number of 0 or more \(got '1'\)"),
+        ({"seed": -1}, r"seed must be a whole number of 0 or more \(got -1\)"),
+    ],
+)
+def test_seed_and_members_are_whole_numbers(given, message):
+    with pytest.raises(InputError, match=message):
+        gridedge.generate(PLAIN, duration_s=20, dt_s=0.1, **given)
+
+
+def test_whole_numbers_of_numpy_will_do():
+    ds = gridedge.generate(PLAIN, duration_s=20, dt_s=0.1, seed=np.int64(3), members=np.int32(2))
+    assert ds.sizes["member"] == 2
+    assert type(ds.attrs["seed"]) is int
+
+
+def test_a_mistake_over_a_preset_has_no_line_of_the_preset():
+    """What stands in the user's own dict is not to be looked for in a shipped file."""
+    for wrong in ({"servers": 0}, {"overlap": 0.2}, {"taper_s": 20}):
+        with pytest.raises(InputError) as caught:
+            gridedge.generate({"profile": "h100-at-scale", **wrong}, duration_s=20, dt_s=0.1)
+        assert "profile.yaml" not in str(caught.value)
+
+
+def test_servers_are_told_apart_in_one_job_only():
+    for wrong, shown in (("h100-overlapped", "'h100-overlapped'"), (load_profile("mixed-campus"), "ClusterProfile")):
+        with pytest.raises(InputError, match=rf"servers are told apart in one job only \(got {shown}\)"):
+            node_power_kw(wrong, 2.0, 0, 10, nodes=[0])
+
+
 def test_a_range_needs_both_ends():
     text = message(origins={"rise_s": {"mark": "assumed", "source": "x", "low": 0.1}})
     assert "a range has one end only" in text
