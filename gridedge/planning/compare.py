@@ -111,7 +111,8 @@ def compare(
     prices : Prices or dict, optional
         Prices of energy, work and equipment.
     settle_s : float
-        Start of the series in which cooling and control settle; left out of findings and accounts. [s]
+        Start of the series in which cooling and control settle; left out of findings and accounts, and
+        times in findings count from its end. [s]
     progress : callable, optional
         Called with the variants done and their total.
 

@@ -96,7 +96,8 @@ def size_battery(
     prices : Prices or dict, optional
         Weigh power against energy where a law can trade them.
     settle_s : float
-        Start of the series in which controls settle; the battery lives through it, the target is not asked. [s]
+        Start of the series in which controls settle; the battery lives through it, the target is not asked, and
+        times in findings count from its end. [s]
     start_mw : float, optional
         Level of the metered power before the series begins.  Its mean unless given, as for a stretch cut out of a
         longer run; give the first sample where a job starts within the series. [MW]
