@@ -14,6 +14,8 @@ from gridedge.measure.rules import ChangeRule, FastChangeRule, Filter, RampRule
 Float = NDArray[np.float64]
 _ORDERS = (1, 2, 3, 4)  # of an assumed filter: what the assumption is worth
 _DAMPED = 0.95  # below, a finding says how much the samples damp at the upper edge
+_SETTLES = 3.0  # periods of the lower edge, after which nothing is left of how the filter started
+_GOES_ON = 0.9  # of the change at the start; a steady sine within the band shows 0.92 and more, whatever its phase
 _PER_FAST_CHANGE = 10  # samples that a change of the limit's size must have, at the limit's rate
 
 
@@ -55,14 +57,29 @@ def measure_change(rule: ChangeRule, p_mw: Float, dt_s: float) -> Extreme:
 def _filtered(rule: ChangeRule, f: Filter, p_mw: Float, dt_s: float) -> Extreme:
     """Measure behind a filter whose band the samples can show."""
     found = _range_behind(rule, f, p_mw, dt_s)
-    if f.start == "first sample" or not found.when_s < 1.0 / f.band_hz[0]:
+    if not found.when_s < _SETTLES / f.band_hz[0]:
         return found
-    # The largest change lies where the filter still settles: what only the jump from the mean shows is not the load's.
-    settled = _range_behind(rule, f.model_copy(update={"start": "first sample"}), p_mw, dt_s)
-    if settled.value >= found.value:
+    # The largest change lies where the filter still settles: what only an unknown history shows is not the load's.
+    others = []
+    if f.start != "first sample" and found.when_s < 1.0 / f.band_hz[0]:
+        others.append(_range_behind(rule, f.model_copy(update={"start": "first sample"}), p_mw, dt_s))
+    others += _settled(rule, f, p_mw, dt_s, found.value)
+    least = min(others, key=lambda one: one.value, default=found)
+    if not least.value < found.value:
         return found
-    note = f"{found.value:.4g} MW if the load had stood at its mean before the series begins"
-    return replace(settled, note=note, figures=(("from_the_mean_mw", found.value),))
+    level = f.start.replace(" ", "_")
+    note = f"{found.value:.4g} MW if the load had stood at its {f.start} before the series begins"
+    return replace(least, note=note, figures=((f"from_the_{level}_mw", found.value),))
+
+
+def _settled(rule: ChangeRule, f: Filter, p_mw: Float, dt_s: float, value: float) -> list[Extreme]:
+    """Return what the settled filter shows, where that is nearly as much: such a load swung before it began, too."""
+    first = round(_SETTLES / (f.band_hz[0] * dt_s))
+    passed = band_pass(p_mw, dt_s, band_hz=f.band_hz, order=f.order, causal=f.causal, start=f.start)[first:]
+    later = largest_change(passed, dt_s, window_s=rule.window_s)
+    if not _GOES_ON * value <= later.value < value:
+        return []
+    return [replace(later, when_s=later.when_s + first * dt_s)]
 
 
 def _range_behind(rule: ChangeRule, f: Filter, p_mw: Float, dt_s: float) -> Extreme:

@@ -33,7 +33,7 @@ class Filter(Spec):
     start: Start = quantity("mean", mark="assumed", source="the time before the series is not known")
     """Where the load stood before the series begins.  From `mean`, the first sample is a jump that nobody made: a
     largest change within the first period of the lower edge counts only as far as a start at the first sample shows
-    it too."""
+    it too; and where the load swings nearly as much once the filter has settled, what it shows then counts."""
     known: Literal["published", "assumed", "chosen"] = "assumed"
     """Whether the filter is the authority's own, or an assumption; then a finding gives the spread over orders."""
 

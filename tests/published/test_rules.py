@@ -125,6 +125,27 @@ def test_ercot_at_the_output_of_its_filter(amplitude_mw, verdict):
     assert "over orders 1 to 4" in found.note
 
 
+@pytest.mark.parametrize("phase_degree", [0, 45, 90, 200, 330])
+@pytest.mark.parametrize(("amplitude_mw", "verdict"), [(4.99, "pass"), (5.01, "fail")])
+def test_ercot_on_a_sine_that_was_always_there(amplitude_mw, verdict, phase_degree):
+    """The filter starts somewhere within the swing, whose history it does not know; the load goes on as it was."""
+    dt_s = 0.002
+    t = dt_s * np.arange(round(60.0 / dt_s))
+    p = 100.0 + amplitude_mw / gain(1.0, dt_s=dt_s) * np.sin(2 * np.pi * t + np.radians(phase_degree))
+    (found,) = gridedge.check(metered(p, dt_s), "ercot")
+    assert found.verdict == verdict
+    assert found.measured == pytest.approx(2 * amplitude_mw, rel=5e-4)
+
+
+@pytest.mark.parametrize("at_s", [0.5, 2.0, 5.0, 9.0, 20.0])
+def test_ercot_sees_a_step_wherever_it_is(at_s):
+    """A step of D swings 1.252 D behind the filter; one near the start is none of an unknown history."""
+    t = 0.002 * np.arange(30_000)
+    (found,) = gridedge.check(metered(100.0 + 8.1 * (t >= at_s), 0.002), "ercot")
+    assert found.verdict == "fail"
+    assert found.measured == pytest.approx(1.252 * 8.1, rel=2e-3)
+
+
 def test_a_verdict_that_depends_on_the_assumed_filter_says_so():
     """At 0.15 Hz a filter of order 1 passes 0.83 of a swing, of order 2 0.91, of order 4 0.98."""
     found = {a: gridedge.check(metered(sine(a / gain(0.15), 0.15, length_s=200.0)), "ercot")[0] for a in (3.0, 4.99)}
