@@ -20,21 +20,29 @@ def check(
         str, typer.Argument(help="A profile's name or YAML file, or metered power in a .csv, .parquet or .nc file.")
     ],
     rules: Annotated[str, typer.Option("--rules", "-r", help="A shipped rulebook's name, or a file.")] = "operators",
-    duration: Annotated[float, typer.Option(help="Length in seconds that a profile is made for.")] = 900.0,
-    dt: Annotated[float, typer.Option(help="Its step in seconds.")] = 0.005,
-    seed: Annotated[int, typer.Option(help="Seed of its random numbers.")] = 0,
+    duration: Annotated[
+        float | None, typer.Option(help="Length in seconds that a profile is made for; 900 if left out.")
+    ] = None,
+    dt: Annotated[float | None, typer.Option(help="Its step in seconds; 0.005 if left out.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of its random numbers; 0 if left out.")] = None,
     members: Annotated[int | None, typer.Option(help="Realisations; the verdict is that of 95 % of them.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Put over the profile, e.g. servers=9000.")
     ] = None,
-    facility: Annotated[str, typer.Option(help="Carries it to the meter: `default`, or a YAML file.")] = "default",
+    facility: Annotated[
+        str | None, typer.Option(help="Carries it to the meter: a YAML file; the default facility if left out.")
+    ] = None,
 ) -> None:
-    """Test a load against operators' rules."""
+    """Test a load against operators' rules; a broken rule is no error of the command."""
     from gridedge.measure.rulebook import check as test
     from gridedge.measure.rulebook import load_rulebook
 
     book = load_rulebook(rules)
-    metered = _metered(load, duration, dt, seed, members, settings, facility)
+    making = {
+        "--duration": duration, "--dt": dt, "--seed": seed, "--members": members, "--set": settings,
+        "--facility": facility,
+    }  # fmt: skip
+    metered = _metered(load, making)
     p_mw = metered["p_mw"]
     typer.echo(
         f"{load}: {metered.sizes['time']:,} samples of {float(metered.attrs['dt_s']):g} s at the meter, highest "
@@ -52,29 +60,44 @@ def compare(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write every variant to this .csv file.")] = None,
 ) -> None:
     """Weigh a study's strategies by what they waste, delay and cost, without any power flow."""
+    from gridedge.errors import bad
     from gridedge.study.answer import weighed
     from gridedge.study.model import load_study
     from gridedge.study.weigh import weigh_alone
 
-    found, battery = weigh_alone(load_study(study, settings or []))
+    if out is not None and (out.suffix.lower() != ".csv" or not out.absolute().parent.is_dir()):
+        raise bad("the table cannot be written there", str(out), "Name a .csv file in a folder that exists.")
+    loaded = load_study(study, settings or [])
+    found, battery = weigh_alone(loaded)
     _table(found)
-    for sentence in weighed(found, battery):
+    for sentence in weighed(found, battery, loaded.spec.compare.behind if loaded.spec.compare else None):
         typer.echo(f"* {sentence}")
     if out is not None:
         found.table.to_csv(out, index_label="variant", float_format="%.10g")
         typer.echo(f"Wrote {out}")
 
 
-def _metered(
-    load: str, duration: float, dt: float, seed: int, members: int | None, settings: list[str] | None, facility: str
-) -> xr.Dataset:
+def _metered(load: str, making: dict[str, Any]) -> xr.Dataset:
+    """Read a file of metered power, or make a profile and carry it to the meter."""
     from gridedge.cli_generate import facility_of, load_of
+    from gridedge.errors import bad
     from gridedge.formats.read import READS, read_metered
     from gridedge.sites.facility import connect
 
-    if Path(load).suffix in READS:
+    suffix = Path(load).suffix.lower()
+    if suffix in READS:
+        for option, value in making.items():
+            if value is not None:
+                raise bad(f"{option} has no effect on a file", f"{load}: {value}", "It is for profiles; leave it out.")
         return read_metered(load)
-    return connect(load_of(load, settings, duration, dt, seed, members), facility_of(facility, None))
+    if suffix and suffix not in (".yaml", ".yml") and Path(load).is_file():
+        raise bad("a load of this kind cannot be read", load, f"Name a file of {', '.join(READS)}, or a profile.")
+    wanted: dict[str, Any] = {"--duration": 900.0, "--dt": 0.005, "--seed": 0, "--facility": "default"}
+    given = wanted | {option: value for option, value in making.items() if value is not None}
+    made = load_of(
+        load, given.get("--set"), given["--duration"], given["--dt"], given["--seed"], given.get("--members")
+    )  # fmt: skip
+    return connect(made, facility_of(given["--facility"], None))
 
 
 def _tell(findings: Sequence[Finding]) -> None:

@@ -74,12 +74,12 @@ def _table(path: Path) -> tuple[pd.DataFrame, str]:
     """Return the columns of a file, and which power it says it holds; of several members the first."""
     import pandas as pd
 
-    if path.suffix == ".nc":
+    if path.suffix.lower() == ".nc":
         with xr.open_dataset(path, engine="h5netcdf") as ds:
             one = ds.isel({d: 0 for d in ds.dims if d == "member" or (d != "time" and ds.sizes[d] == 1)}, drop=True)
             columns = {str(n): one[n].values for n in [*one.data_vars, *one.coords] if one[n].dims == ("time",)}
             return pd.DataFrame(columns), str(ds.attrs.get("power", ""))
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq
 
         about = (pq.read_schema(path).metadata or {}).get(b"gridedge", b"{}")

@@ -155,7 +155,7 @@ def compare(
         if progress is not None:
             progress(number + 1, len(chosen))
     table = pd.DataFrame.from_dict(rows, orient="index")
-    notes = _mark_front(table, findings)
+    notes = [*_mark_front(table, findings), *_late(chosen, schema.clock(load))]
     if (table["delayed_percent"] > 0).any() and not load.attrs.get("accelerators"):
         notes.append('Delayed work has no price here: the load does not say how many attrs["accelerators"] it has.')
     return Comparison(table, findings, remarks, before.findings, notes, cost.currency)
@@ -189,6 +189,17 @@ def _mark_front(table: pd.DataFrame, findings: Mapping[str, list[Finding]]) -> l
     if row["verdict"] == "cannot tell":
         return [f"No variant is known to meet the target. Nearest is {nearest}; {missed}."]
     return [f"No variant meets the target. Nearest is {nearest}; it misses by: {missed}."]
+
+
+def _late(chosen: list[Variant], dt_s: float) -> list[str]:
+    """Say where the steps of the series are too coarse to show what a late converter lets through."""
+    delays = [getattr(read_step(step), "delay_s", 0.0) for variant in chosen for step in variant.steps]
+    least = min((delay for delay in delays if delay > 0), default=dt_s)
+    if least >= dt_s:
+        return []
+    return [
+        f"A converter's delay of {least:g} s is shorter than the step of {dt_s:g} s: edges that pass it look smaller."
+    ]
 
 
 def _told_apart(costs: NDArray[np.float64]) -> NDArray[np.float64]:

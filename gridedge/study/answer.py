@@ -120,7 +120,7 @@ def sentences(
     return lines
 
 
-def weighed(comparison: Comparison | None, battery: BatterySize | None) -> list[str]:
+def weighed(comparison: Comparison | None, battery: BatterySize | None, behind: str | None = None) -> list[str]:
     """Return which strategy meets the comparison's target at the lowest cost, and the smallest battery, in words."""
     lines = []
     if comparison is not None:
@@ -135,12 +135,18 @@ def weighed(comparison: Comparison | None, battery: BatterySize | None) -> list[
                 f"{row['bought_mwh']:.3g} MWh, and costs {row['cost_per_year']:,.0f} {comparison.currency} a year."
             )
     if battery is not None and battery.meets and battery.battery:
+        needs = f", of which the target needs {battery.e_needed_mwh:.3g} MWh" if _more(battery) else ""
+        where = f"A battery behind what {behind!r} has inside the site" if behind else "A battery alone"
         lines.append(
-            f"A battery alone meets the target from {battery.p_rated_mw:.4g} MW and {battery.e_rated_mwh:.4g} MWh on."
+            f"{where} meets the target from {battery.p_rated_mw:.4g} MW and {battery.e_rated_mwh:.4g} MWh on{needs}."
         )
     elif battery is not None:
         lines.append(battery.note)
     return lines
+
+
+def _more(battery: BatterySize) -> bool:
+    return battery.e_rated_mwh > battery.e_needed_mwh * 1.001
 
 
 def _value(finding: Finding) -> str:

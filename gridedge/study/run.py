@@ -125,7 +125,10 @@ def _solve(
     return Result(
         title=spec.title,
         question=spec.question,
-        answer=[*answer.sentences(findings, rows, spec.background.days), *answer.weighed(comparison, battery)],
+        answer=[
+            *answer.sentences(findings, rows, spec.background.days),
+            *answer.weighed(comparison, battery, _behind(spec)),
+        ],
         facts=describe.facts(spec, campus, feeder, bus, bus_name, season_s, shape, flows),
         notes=list(dict.fromkeys(notes)),
         findings=findings,
@@ -143,6 +146,10 @@ def _solve(
         marks=describe.marks(spec, rules),
         bands=describe.bands(spec, rules),
     )
+
+
+def _behind(spec: StudySpec) -> str | None:
+    return None if spec.compare is None else spec.compare.behind
 
 
 def _beside(name: str, base: Path) -> str:

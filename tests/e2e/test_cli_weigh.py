@@ -136,7 +136,7 @@ def test_a_flat_meter_passes(capsys, monkeypatch, tmp_path):
         ),
         (("check", "h100-at-scale", "--rules", "operatrs"), "Did you mean 'operators'?"),
         (("check", "h100-at-scale", "--rules", "gone.yaml"), "gone.yaml"),
-        (("check", "h100-at-scale", "--facility", "gone.yaml"), "cannot read the file"),
+        (("check", "h100-at-scale", "--facility", "gone.yaml"), "there is no such file"),
         (("check", "h100-at-scale", "--set", "servers"), "a setting needs KEY=VALUE"),
         (("check", "h100-at-scale", "--dt", "-1"), "dt_s must be a positive number of seconds"),
         (("check", "h100-at-scale", "--members", "0"), "members"),

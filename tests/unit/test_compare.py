@@ -193,7 +193,7 @@ def test_the_start_is_left_out_of_findings_and_accounts():
 
 @pytest.mark.parametrize("settle_s", [-1.0, 300.0, 1e9, float("nan")])
 def test_a_start_that_leaves_nothing_is_refused(settle_s):
-    with pytest.raises(InputError, match=r"settle_s leaves nothing to judge .*The series is 300 s long"):
+    with pytest.raises(InputError, match=r"settle_s (leaves nothing to judge|must be a number of seconds)"):
         weigh({"none": []}, settle_s=settle_s)
 
 
