@@ -43,7 +43,7 @@ _CLASSES = (
 
 @dataclass(frozen=True)
 class Meter:
-    """Blocks 3 and 4 as an analog filter in partial fractions, and the scale that makes its reading perceptibility.
+    r"""Blocks 3 and 4 as an analog filter in partial fractions, and the scale that makes its reading perceptibility.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Meter:
     mains_hz : int
         Frequency of the system. [Hz]
     poles, residues : ndarray, shape (pole,)
-        :math:`H(s) = \\sum r_i / (s - p_i)`, one of each conjugate pair. [rad/s]
+        :math:`H(s) = \sum r_i / (s - p_i)`, one of each conjugate pair. [rad/s]
     scale : float
         What the squared and smoothed output is multiplied by. [1]
     """
@@ -191,6 +191,9 @@ def perceptibility(
     begin = 0
     for stop in stops:
         piece = v[..., begin:stop]
+        if begin == stop:
+            yield piece
+            continue
         square = piece**2
         if half:
             around = v[..., max(0, begin - half) : stop + half] ** 2
