@@ -178,7 +178,7 @@ def _judge(
         if level.over_s is not None and values.size * block_s < level.over_s:
             notes.append(f"{values.size * block_s:g} s stand for the {level.over_s:g} s of the document")
     else:
-        notes.append(told)
+        notes.append(told.removeprefix("cannot tell: "))
     if level.remark:
         notes.append(level.remark)
     return Finding(

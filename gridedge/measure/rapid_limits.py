@@ -75,9 +75,9 @@ def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = 
     -------
     Finding
         ``measured`` is the largest change.  In a series shorter than the hour or day of a row, more may come than are
-        seen: it passes only where a row holds whatever their number is, fails where the change is too large for every
-        row that may apply, and reads "cannot tell" else.  Changes that come more often than any row allows for are
-        "not applicable": they are judged as flicker.
+        seen: it passes where the change is small enough for every row that may apply, fails where it is too large for
+        all of them, and reads "cannot tell" else; so it does where the series is not steady at its beginning or end.
+        Changes that come more often than any row allows for are "not applicable": they are judged as flicker.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = 
         if limit not in rapid_limits():
             raise bad("unknown limit on rapid voltage changes", limit, nearest(limit, rapid_limits()))
         limit = rapid_limits()[limit]
-    rows, surely = _rows(changes, limit)
+    rows = _rows(changes, limit)
     notes = [*changes.notes, *([limit.remark] if limit.remark else [])]
     measured = changes.du_max_percent
     if not rows:
@@ -102,7 +102,7 @@ def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = 
         if measured is not None and measured > highest:
             verdict = "fail"
     elif measured is None or measured <= strictest:
-        verdict = "pass" if surely else "cannot tell"
+        verdict = "pass"
     elif measured > highest:
         verdict = "fail"
     unknown = changes.unsteady_start_s > 0 or any(not e.complete for e in changes.events)
@@ -114,8 +114,8 @@ def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = 
     return _finding(limit, changes, verdict, measured, strictest, words, where, notes)
 
 
-def _rows(changes: RapidChanges, limit: RapidLimit) -> tuple[list[RapidRow], bool]:
-    """Return the rows that may apply, and whether one of them does for certain."""
+def _rows(changes: RapidChanges, limit: RapidLimit) -> list[RapidRow]:
+    """Return the rows that may apply: up to the first that does, however many changes a longer series had."""
     starts = [e.start_s for e in changes.events if e.kind == "rapid change"]
     nearest_s = float(np.diff(starts).min()) if len(starts) > 1 else float("inf")
     long_enough = (changes.duration_s >= HOUR_S * (1 - 1e-9), changes.duration_s >= DAY_S * (1 - 1e-9))
@@ -131,8 +131,8 @@ def _rows(changes: RapidChanges, limit: RapidLimit) -> tuple[list[RapidRow], boo
             continue
         rows.append(row)
         if all(most is None or enough for most, _, enough in numbers):
-            return rows, True
-    return rows, False
+            break
+    return rows
 
 
 def _finding(

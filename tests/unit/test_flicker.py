@@ -52,7 +52,8 @@ def test_a_short_series_has_pinst_and_cannot_tell_the_rest():
     assert found.pst_max is None
     assert found.pinst_max > 0
     assert found.pst_verdict == "cannot tell: 40 s after settling; a Pst takes 600 s"
-    assert found.plt_verdict.startswith("cannot tell: 0 blocks")
+    assert found.plt_verdict == "cannot tell: 0 of the 12 blocks of ten minutes that a Plt takes"
+    assert gridedge.flicker(swing(660), 0.01).pst_verdict == "told for up to 110 changes per minute"
 
 
 def test_settling_goes_first_then_whole_blocks():
