@@ -92,6 +92,20 @@ def test_many_voltages_read_as_each_alone():
         assert (pinst, when) == pytest.approx((alone.pinst_max, alone.pinst_max_when_s), rel=1e-12)
 
 
+def test_the_level_follows_in_a_minute_from_10_to_90_percent():
+    # After a fall to 0.8, the level is 0.8 + 0.2 exp(-t/T) with T ln 9 = 60 s; the square of a swing of the quotient
+    # goes with its fourth power (a swing of the square of v / level, squared).
+    dt_s, fall_s = 0.0025, 100.0
+    t = dt_s * np.arange(round(240 / dt_s))
+    v = np.where(t < fall_s, 1.0, 0.8) * (1 + 0.01 * np.sin(2 * np.pi * 8.8 * t))
+    pinst = next(perceptibility(v, dt_s, "230V-50Hz"))
+    steady = pinst[(t > 90) & (t < 99)].mean()
+    for after_s in (30.0, 60.0, 120.0):
+        near = (t > fall_s + after_s - 0.5) & (t < fall_s + after_s + 0.5)
+        level = 0.8 + 0.2 * np.exp(-(after_s - 0.3) * np.log(9) / 60.0)  # block 4 lags by its 0.3 s
+        assert pinst[near].mean() / steady == pytest.approx((0.8 / level) ** 4, rel=2e-3)
+
+
 def test_a_dip_is_flagged_in_its_block():
     v = swing(60 + 1200)
     v[round(700 / 0.01) : round(700.2 / 0.01)] = 0.85
