@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
+    from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
@@ -38,6 +39,7 @@ _HOMES = {
     "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
+    "flicker": "gridedge.measure.flicker",
     "export": "gridedge.formats.write",
     "request_sheet": "gridedge.formats.sheet",
     "size_battery": "gridedge.planning.sizing",
@@ -62,6 +64,7 @@ __all__ = [
     "contingencies",
     "export",
     "fit_training",
+    "flicker",
     "generate",
     "mitigate",
     "request_sheet",
