@@ -217,7 +217,14 @@ class Study:
             yield
         except InputError as error:
             problems = error.problems or [Problem(str(error), "", "")]
-            raise InputError([replace(p, where=p.where or self.where(loc)) for p in problems]) from error
+            raise InputError([replace(p, where=self._beside(p.where, loc)) for p in problems]) from error
+
+    def _beside(self, known: str, loc: tuple[str, ...]) -> str:
+        """Put the place of a key before what is known of a place already, unless that names a line itself."""
+        here = self.where(loc)
+        return (
+            known if re.search(r":\d+$", known) or not here or known == here else ", ".join(filter(None, (here, known)))
+        )
 
 
 def load_study(study: str | Path | Mapping[str, Any] | StudySpec, settings: Iterable[str] = ()) -> Study:

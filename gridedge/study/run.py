@@ -102,8 +102,7 @@ def _solve(
         bus, bus_name = find_bus(feeder.net, spec.site.bus)
     with study.at("load"):
         campus = build_campus(spec, base, bus)
-    with study.at("compare"):
-        comparison, battery = weigh(spec, base, campus.servers)
+    comparison, battery = weigh(study, campus.servers)
     season_s, shape = _season(spec)
     tasks = _tasks(spec, where, campus, season_s, shape, bus)
     flows = solve_all(tasks, executor, progress)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gridedge.errors import bad
+from gridedge.measure.rulebook import load_rulebook
 from gridedge.planning.compare import Comparison, compare
 from gridedge.planning.sizing import BatterySize, size_battery
 from gridedge.sites.site import at_meter
@@ -13,34 +14,37 @@ from gridedge.study.campus import it_power, servers_of
 from gridedge.study.model import Study, StudySpec
 
 
-def weigh(spec: StudySpec, base: Path, servers: int) -> tuple[Comparison | None, BatterySize | None]:
+def weigh(study: Study, servers: int) -> tuple[Comparison | None, BatterySize | None]:
     """Compare the strategies of a study on its load.
 
     Parameters
     ----------
-    spec : StudySpec
-        The study; without ``compare`` there is nothing to do.
-    base : Path
-        Folder that relative paths start from.
+    study : Study
+        Without ``compare`` there is nothing to do.
     servers : int
         How many servers the site has.
     """
+    spec = study.spec
     wanted = spec.compare
     if wanted is None:
         return None, None
-    target = _target(spec, base)
-    load = it_power(spec, base, servers, wanted.dt_s or spec.waveform.dt_s)
+    with study.at("compare", "target"):
+        target = load_rulebook(_target(spec, study.base))
+    with study.at("load"):
+        load = it_power(spec, study.base, servers, wanted.dt_s or spec.waveform.dt_s)
     strategies = {
         name: {"steps": [step.to_dict() for step in steps], "vary": wanted.vary.get(name, {})}
         for name, steps in spec.strategies.items()
     }
     settle_s, facility = spec.waveform.run_in_s, spec.site.facility
-    found = compare(load, strategies, target=target, facility=facility, prices=wanted.prices, settle_s=settle_s)
+    with study.at("strategies"):
+        found = compare(load, strategies, target=target, facility=facility, prices=wanted.prices, settle_s=settle_s)
     if not wanted.size_battery:
         return found, None
     inner = [step for step in spec.strategies.get(wanted.behind or "", ()) if step.place != "site"]
     metered = at_meter(load, facility, inner, site=spec.site.name)
-    sized = size_battery(metered, target=target, battery=wanted.battery, prices=wanted.prices, settle_s=settle_s)
+    with study.at("compare", "battery"):
+        sized = size_battery(metered, target=target, battery=wanted.battery, prices=wanted.prices, settle_s=settle_s)
     return found, sized
 
 
@@ -58,8 +62,7 @@ def weigh_alone(study: Study) -> tuple[Comparison, BatterySize | None]:
         raise bad("the study compares nothing", spec.title, cure)
     with study.at("load"):
         servers = servers_of(spec, study.base)
-    with study.at("compare"):
-        found, battery = weigh(spec, study.base, servers)
+    found, battery = weigh(study, servers)
     assert found is not None
     return found, battery
 

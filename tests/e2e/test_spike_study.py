@@ -160,7 +160,7 @@ def test_the_smallest_battery_may_stand_behind_a_floor():
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("compare.target=iesso", r"spike-mitigation\.yaml:\d+: unknown rulebook \(got iesso\).*Did you mean 'ieso'"),
+        ("compare.target=iesso", r"--set compare.target=iesso: unknown rulebook \(got iesso\).*Did you mean 'ieso'"),
         ("compare.target={ramp: 3}", "unknown target"),
         ("compare.vary={no mitigation: {battery.p_rated_mw: [1]}}", "varies a step that it does not have"),
         ("compare.vary={floor and battery: {battery.p_rated_mw: 3}}", r"battery\.p_rated_mw cannot be used \(got 3\)"),
