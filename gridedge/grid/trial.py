@@ -1,4 +1,4 @@
-"""One more site, of any size, at any bus, in any step: is there a solution, and how near is it to its limits?"""
+"""One more site, of any size, at any bus, in any step: whether there is a solution, and how near its limits are."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Trial:
             if left:
                 self.remarks.append(f"{left} buses are out of service or have no supply: left out.")
         else:
-            given = [buses] if isinstance(buses, int | str | np.integer) else list(buses)
+            given: list[Any] = [buses] if isinstance(buses, int | str | np.integer) else list(buses)
             if not given:
                 raise bad("no bus is asked for", "[]", "Name one, or leave buses= out for all.")
             self.buses = [int(find_bus(self.own, b)[0]) for b in given]

@@ -33,8 +33,8 @@ class HostingResult:
     Parameters
     ----------
     data : Dataset
-        Per ``bus``: ``capacity_mw`` [MW]; what binds, ``limit``, ``kind``, ``element`` and ``time_s`` [s]; the next limit
-        behind it, ``next_limit``, ``next_kind``, ``next_element``, ``next_mw`` and ``next_time_s``; ``at_slack``,
+        Per ``bus``: ``capacity_mw`` [MW]; what binds, ``limit``, ``kind``, ``element`` and ``time_s`` [s]; the next
+        limit behind it, ``next_limit``, ``next_kind``, ``next_element``, ``next_mw`` and ``next_time_s``; ``at_slack``,
         whether the element stands at the reference bus; and ``range_low_mw``, ``range_high_mw`` (bus, range), the later
         sizes at which all limits hold again.  ``limit`` is "not bound" where nothing binds up to ``capacity_mw``.
         ``attrs`` hold ``thermal`` ("known", "partly known" or "not known"), ``supply``, ``taps``, ``existing``,
@@ -48,7 +48,7 @@ class HostingResult:
 
     @property
     def capacity_mw(self) -> xr.DataArray:
-        """Capacity per bus. [MW]"""
+        """Capacity per bus, in MW."""
         return self.data["capacity_mw"]
 
     @property
@@ -64,10 +64,9 @@ class HostingResult:
         """Return plain data: the buses as a list, the limits, and the attributes."""
         low, high = self.data["range_low_mw"].values, self.data["range_high_mw"].values
         buses = []
-        for k, (bus, row) in enumerate(self.table().iterrows()):
-            plain = {n: _plain(v) for n, v in row.items()}
+        for k, row in enumerate(self.table().reset_index().to_dict("records")):
             later = [[float(a), float(b)] for a, b in zip(low[k], high[k], strict=True) if np.isfinite(a)]
-            buses.append({"bus": int(bus), **plain, "later_ranges_mw": later})
+            buses.append({**{str(n): _plain(v) for n, v in row.items()}, "later_ranges_mw": later})
         return {"buses": buses, "limits": self.limits.to_dict(), **self.data.attrs}
 
 
