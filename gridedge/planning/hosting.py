@@ -198,8 +198,7 @@ def _break(search: Search, scan: Scan, k: int, i: int, lifted: Any, least_mw: fl
         return 0.0, search.binding(0.0, 0.0, look, look, lifted)
     good = max(float(scan.levels[i - 1]), least_mw)
     if good > least_mw or not search.look(k, np.array([good]), search.every, True).broken(search.groups, lifted)[0]:
-        settled = look if look.settled or look.broken(search.groups, lifted)[0] else None
-        good, over, sure, at = search.refine(k, good, float(scan.levels[i]), settled, lifted)
+        good, over, sure, at = search.refine(k, good, float(scan.levels[i]), look, lifted)
         return good, search.binding(good, over, sure, at, lifted)
     at = search.look(k, np.array([good]), search.every, True)
     return good, search.binding(good, good, at, at, lifted)

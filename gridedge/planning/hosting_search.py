@@ -198,7 +198,7 @@ class Search:
         lifted : tuple, optional
             Limit that is left out.
         """
-        steps = self._worst(at_bad, lifted) if self.plain and at_bad is not None else self.every
+        steps = self.worst(at_bad, lifted) if self.plain and at_bad is not None else self.every
         outer = good
         while True:
             while abs(bad - good) > self.tol_mw:
@@ -218,7 +218,7 @@ class Search:
             # Another step breaks earlier than those that were looked at.
             good, bad, steps = outer, good, self.every
 
-    def _worst(self, look: Look, lifted: Lifted) -> NDArray[np.intp]:
+    def worst(self, look: Look, lifted: Lifted) -> NDArray[np.intp]:
         """Return the steps in which some kind is at its worst, or that have no solution."""
         chosen = [np.flatnonzero(look.unsolved[0])[:_WORST]]
         for found in look.found:
@@ -253,6 +253,9 @@ class Search:
 class Scan:
     """The levels at one row, solved when they are asked for.
 
+    A few steps, the worst without a site, are solved at all levels first.  They can only show that a level is broken;
+    that it holds is always known from all steps.
+
     Parameters
     ----------
     search : Search
@@ -266,50 +269,69 @@ class Scan:
     def __init__(self, search: Search, k: int, base: Look):
         self.search, self.k = search, k
         self.levels = search.levels(k)
-        self._looks: list[Look] = [base]
         self.end = self.levels.size  # level from which on there is no solution
+        self._full: dict[int, Look] = {0: base}
+        self._few: Look | None = None
+        if search.plain and search.trial.within is None:
+            steps = np.union1d(search.worst(base, None), np.argmax(search.trial.shape)).astype(np.intp)
+            if steps.size < search.trial.steps:
+                self._few = search.look(k, self.levels, steps, settle=False)
 
-    def at(self, i: int) -> Look:
-        """Return a level."""
+    def _hint(self, lifted: Lifted) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which levels are broken in the few steps, and which have a step there that does not contract."""
+        broken = np.zeros(self.levels.size, dtype=bool)
+        if self._few is None:
+            return broken, broken
+        for room, _, _ in self._few.rooms(self.search.groups, lifted):
+            broken |= (room < -NOISE).any(axis=0)
+        return broken, np.asarray(self._few.unsolved.any(axis=1))
+
+    def at(self, i: int, stop: int | None = None) -> Look:
+        """Return a level in all steps; those behind it, up to ``stop``, are solved together with it."""
         s = self.search
-        while len(self._looks) <= i:
-            first = len(self._looks)
-            count = max(1, min(_TOGETHER // s.trial.steps, self.levels.size - first))
-            look = s.look(self.k, self.levels[first : first + count], s.every, settle=False)
+        if i not in self._full:
+            count = max(1, min(_TOGETHER // s.trial.steps, (stop or i + 1) - i))
+            look = s.look(self.k, self.levels[i : i + count], s.every, settle=False)
             for j in range(count):
                 found = [Margins(f.margin[:, j : j + 1], f.where[:, j : j + 1]) for f in look.found]
                 unsolved = look.unsolved[j : j + 1]
                 settled = look.settled or not unsolved.any()
-                self._looks.append(Look(found, unsolved, settled, s.every))
-        return self._looks[i]
+                self._full.setdefault(i + j, Look(found, unsolved, settled, s.every))
+        return self._full[i]
 
-    def broken(self, i: int, lifted: Lifted) -> bool:
+    def broken(self, i: int, lifted: Lifted, stop: int | None = None) -> bool:
         """Say whether a limit breaks at a level; what does not contract is settled where it decides."""
         s = self.search
-        look = self.at(i)
+        look = self.at(i, stop)
         if look.broken(s.groups, lifted)[0]:
             return True
         if not look.settled:
-            look = self._looks[i] = s.look(self.k, self.levels[i : i + 1], s.every, settle=True)
+            look = self._full[i] = s.look(self.k, self.levels[i : i + 1], s.every, settle=True)
         if look.unsolved.any():
             self.end = min(self.end, i)
         return bool(look.broken(s.groups, lifted)[0])
 
     def first(self, lifted: Lifted, start: int = 0) -> int | None:
         """Return the first level from ``start`` on that is broken; None where none is."""
+        known, _ = self._hint(lifted)
+        ahead = start + int(np.argmax(known[start:])) if known[start:].any() else None
         for i in range(start, self.levels.size):
-            if i >= self.end or self.broken(i, lifted):
+            if i == ahead or i >= self.end or self.broken(i, lifted, ahead or self.levels.size):
                 return i
         return None
 
     def later(self, start: int) -> list[tuple[int, int]]:
         """Return the runs of levels after ``start`` that keep all limits, up to where states stop contracting."""
         runs: list[tuple[int, int]] = []
-        s = self.search
+        known, lost = self._hint(None)
         for i in range(start, min(self.levels.size, self.end)):
+            if lost[i]:
+                break
+            if known[i]:
+                continue
             look = self.at(i)
             if look.unsolved.any():
                 break
-            if not look.broken(s.groups, None)[0]:
+            if not look.broken(self.search.groups, None)[0]:
                 runs = [*runs[:-1], (runs[-1][0], i)] if runs and runs[-1][1] == i - 1 else [*runs, (i, i)]
         return runs
