@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gridedge.errors import RunError
 from gridedge.grid.trial import Float, Trial
 from gridedge.planning.hosting_bounds import KINDS, NOISE, Base, Group, Margins, of_means, reduced
 
@@ -21,6 +22,7 @@ _BEYOND, _MORE = 1.5, 6  # further levels where nothing binds: each so much high
 _TOGETHER = 1024  # states of a scan that are solved at once
 _INSIDE = 7  # sizes tried at once between two
 _WORST = 4  # steps of every kind that refinement looks at
+_ROUNDS = 20  # of refinement and confirmation before a bus is given up
 COLLAPSE = -1
 
 Lifted = tuple[int, int] | None
@@ -148,7 +150,7 @@ class Search:
             margin[:, ~solved] = np.inf
             found[i].margin[:], found[i].where[:] = margin.reshape(5, *shape), where.reshape(5, *shape)
             unsolved = ~solved.reshape(shape)
-        final = t.within is not None or not unsolved.any()
+        final = not unsolved.any()
         if settle and not final:
             self._settle(x, when, shape, unsolved, found, direct)
             final = True
@@ -175,12 +177,23 @@ class Search:
                 if i < 0:
                     unsolved[j, at] = ~self.trial.full(x[here])[2]
                     continue
-                margin, where, solved = self.trial.margins(x[here], when[here], self.groups[i].bounds, self.before)
-                margin[:, ~solved] = np.inf
-                found[i].margin[:, j, at], found[i].where[:, j, at] = margin, where
-                unsolved[j, at] = ~solved
+                for one, state in self._pieces(at, here):
+                    margin, where, solved = self.trial.margins(
+                        x[state], when[state], self.groups[i].bounds, self.before
+                    )
+                    margin[:, ~solved] = np.inf
+                    found[i].margin[:, j, one], found[i].where[:, j, one] = margin, where
+                    unsolved[j, one] = ~solved
+                    if not solved.all():
+                        break
             if unsolved[j].any():
                 return
+
+    def _pieces(self, at: NDArray[np.intp], here: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Cut states into pieces: near the end of the units' headroom what converges depends on what is beside it."""
+        if self.trial.within is None:
+            return [(at, here)]
+        return [(at[i : i + 1], here[i : i + 1]) for i in range(at.size)]
 
     def refine(
         self, k: int, good: float, bad: float, at_bad: Look | None, lifted: Lifted
@@ -199,10 +212,11 @@ class Search:
             Limit that is left out.
         """
         steps = self.worst(at_bad, lifted) if self.plain and at_bad is not None else self.every
-        outer = good
-        while True:
+        outer = good, bad
+        inside = _INSIDE if self.trial.within is None else 1  # there, a state without a solution is dear
+        for _ in range(_ROUNDS):
             while abs(bad - good) > self.tol_mw:
-                sizes = np.linspace(good, bad, _INSIDE + 2)[1:-1]
+                sizes = np.linspace(good, bad, inside + 2)[1:-1]
                 rising = bad > good
                 look = self.look(k, sizes if rising else sizes[::-1], steps, settle=True)
                 broken = look.broken(self.groups, lifted)
@@ -214,9 +228,15 @@ class Search:
             if not sure.broken(self.groups, lifted)[0]:
                 if over.broken(self.groups, lifted)[0]:
                     return good, bad, sure, over
-                raise AssertionError("a break that was found is not there")  # solutions do not depend on neighbours
+                good, bad, steps = bad, outer[1], self.every  # it did converge, with other states beside it
+                continue
             # Another step breaks earlier than those that were looked at.
-            good, bad, steps = outer, good, self.every
+            good, bad, steps = outer[0], good, self.every
+        bus = self.trial.model.readout.bus_index[self.trial.model.readout.bus_row == self.trial.rows[k]][0]
+        raise RunError(
+            f"The capacity of bus {bus} is not decided near {good:.6g} MW: whether the power flow converges there "
+            "depends on where it starts. Choose a larger tol_mw, or max_mw below it."
+        )
 
     def worst(self, look: Look, lifted: Lifted) -> NDArray[np.intp]:
         """Return the steps in which some kind is at its worst, or that have no solution."""
@@ -291,6 +311,7 @@ class Scan:
         s = self.search
         if i not in self._full:
             count = max(1, min(_TOGETHER // s.trial.steps, (stop or i + 1) - i))
+            count = count if s.trial.within is None else min(count, 2)
             look = s.look(self.k, self.levels[i : i + count], s.every, settle=False)
             for j in range(count):
                 found = [Margins(f.margin[:, j : j + 1], f.where[:, j : j + 1]) for f in look.found]
