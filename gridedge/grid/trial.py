@@ -83,10 +83,13 @@ class Trial:
         self.q_per_p = q_per_p
         clock = clock_of(None, background)
         self.time_s, self.dt_s = clock.time_s(), clock.dt_s
-        self.shape = _shape(shape, clock.steps) if shape is not None else np.ones(clock.steps)
-        if shape is not None and background is None and np.size(shape) > 1:  # the net stands still, the site moves
+        self.shape = np.ones(clock.steps)
+        if shape is not None and (background is not None or np.size(shape) == 1):
+            self.shape = _shape(shape, clock.steps)
+        elif shape is not None:  # the net stands still, the site moves
             self.shape = _shape(shape, np.size(shape))
-            self.time_s = np.arange(self.shape.size, dtype=float)
+            self.time_s = np.asarray(getattr(shape, "time", np.arange(self.shape.size)), dtype=float)
+            self.dt_s = float(self.time_s[1] - self.time_s[0])
         moving, idle = moving_background(self.own, background, clock)
         self.moving = moving
         self.remarks += idle
@@ -115,6 +118,9 @@ class Trial:
             if not given:
                 raise bad("no bus is asked for", "[]", "Name one, or leave buses= out for all.")
             self.buses = [int(find_bus(self.own, b)[0]) for b in given]
+            if len(set(self.buses)) < len(self.buses):
+                twice = sorted({b for b in self.buses if self.buses.count(b) > 1})
+                raise bad("a bus is named twice", str(twice[:5]), "Name it once.")
             dead = [b for b in self.buses if row_of[b] < 0]
             if dead:
                 cure = "Leave it out, put it into service, or close the switches towards it."
@@ -240,10 +246,10 @@ class Trial:
         margin[:, ~solved] = -np.inf
         return margin, where, solved
 
-    def full(self, x: Float) -> tuple[Float, Float, NDArray[np.bool_]]:
+    def full(self, x: Float, settle: bool = True) -> tuple[Float, Float, NDArray[np.bool_]]:
         """Return all voltages (state, bus) [pu] and loadings (state, branch) [%] of states, and which are solved."""
         v = Lanes(self.model.v0.size, x.shape[0])
-        solved = self.solve(x, v)
+        solved = self.solve(x, v, settle)
         voltages = v.take(np.arange(x.shape[0]))
         voltages[:, ~solved] = np.nan
         vm, _ = self.model.readout.voltages(voltages)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gridedge.errors import bad, nearest
+from gridedge.grid.buses import bus_names
 from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
 from gridedge.grid.trial import Trial
@@ -230,7 +231,7 @@ def _judge(trial: Trial, answers: list[_Answer]) -> float:
 
 
 def _dataset(trial: Trial, groups: list[Group], answers: list[_Answer]) -> xr.Dataset:
-    names = dict(zip(trial.own.bus.index.tolist(), trial.own.bus["name"].astype(str).tolist(), strict=True))
+    names = bus_names(trial.own)
     mine = [answers[k] for k in trial.which]
     bound = [_told(trial, groups, a.binding, b) for a, b in zip(mine, trial.buses, strict=True)]
     behind = [

@@ -144,7 +144,7 @@ class Search:
             margin = np.full((5, levels, steps.size - g.window + 1), np.inf)
             found.append(Margins(margin, np.full(margin.shape, -1, dtype=np.int64)))
         if not direct or not self.groups:
-            unsolved = ~t.full(x)[2].reshape(shape) if not self.groups else unsolved
+            unsolved = ~t.full(x, settle=False)[2].reshape(shape) if not self.groups else unsolved
         for i in direct:
             margin, where, solved = t.margins(x, when, self.groups[i].bounds, self.before, settle=False)
             margin[:, ~solved] = np.inf
