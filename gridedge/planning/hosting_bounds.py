@@ -44,7 +44,8 @@ class Group:
 
     def source(self, kind: str, element: str) -> Strictest:
         """Return the limit behind a bound."""
-        return next(s for s in self.limits if s.kind == kind and s.element in ("", element))
+        mine = [s for s in self.limits if s.kind == kind and s.element in ("", element)]
+        return max(mine, key=lambda s: s.value) if kind == "low" else min(mine, key=lambda s: s.value)
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,14 @@ def _bounds(trial: Trial, limits: list[Strictest]) -> Bounds:
     table = np.asarray(out.element)
     for one in limits:
         if one.kind == "low":
-            low[:] = one.value
+            low = np.maximum(low, one.value)
         elif one.kind == "high":
-            high[:] = one.value
+            high = np.minimum(high, one.value)
         elif one.kind == "step":
-            step[:] = one.value
+            step = np.minimum(step, one.value)
         else:
-            full[(table == one.element) & trial.rating_known] = one.value
+            mine = (table == one.element) & trial.rating_known
+            full[mine] = np.minimum(full[mine], one.value)
     full[out.dead] = np.inf
     return Bounds(low, high, full, step)
 

@@ -54,6 +54,14 @@ def test_steps_at_which_a_limit_may_be_broken():
     assert capacity(net, background=day, shape=peak, limits={"limits": [one]}) == pytest.approx(2 * strict, rel=2e-3)
 
 
+def test_means_longer_than_the_series_hold_every_step_and_the_strictest_wins():
+    net = nw.create_cigre_network_mv(with_der="pv_wind")  # 0.9469 pu without a site
+    found = gridedge.hosting_capacity(net, buses=2, limits="disco")
+    assert found.capacity_mw.values.tolist() == [0.0]
+    assert found.data["limit"].values.tolist() == ["DISCO voltage, mean of 60 min: lowest voltage"]
+    assert any("shorter than its mean" in r for r in found.remarks)
+
+
 def test_a_result_names_what_binds_and_becomes_plain_data():
     found = gridedge.hosting_capacity(line_net(), power_factor=1.0)
     assert found.table().loc[1, "element"] == "line:0"
