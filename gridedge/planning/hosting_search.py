@@ -158,11 +158,11 @@ class Search:
             if g.window == 1:
                 continue
             for j in range(levels):
-                vm, loading, solved = t.full(x[j * steps.size : (j + 1) * steps.size])
+                vm, loading, solved = t.full(x[j * steps.size : (j + 1) * steps.size], settle)
                 unsolved[j] |= ~solved
                 one = of_means(g, vm, loading)
                 found[i].margin[:, j], found[i].where[:, j] = one.margin[:, 0], one.where[:, 0]
-            final = True
+            final = settle or not unsolved.any()
         return Look(found, unsolved, final, steps)
 
     def _settle(
@@ -312,6 +312,7 @@ class Scan:
         if i not in self._full:
             count = max(1, min(_TOGETHER // s.trial.steps, (stop or i + 1) - i))
             count = count if s.trial.within is None else min(count, 2)
+            count = count if s.plain else min(count, 3)
             look = s.look(self.k, self.levels[i : i + count], s.every, settle=False)
             for j in range(count):
                 found = [Margins(f.margin[:, j : j + 1], f.where[:, j : j + 1]) for f in look.found]
