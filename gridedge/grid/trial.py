@@ -1,0 +1,314 @@
+"""One more site, of any size, at any bus, in any step: whether there is a solution, and how near its limits are."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
+
+from gridedge.errors import RunError, bad
+from gridedge.grid.clock import clock_of
+from gridedge.grid.engines import reference
+from gridedge.grid.engines.batch import Batch
+from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.inputs import Inputs, inputs
+from gridedge.grid.engines.model import covers, extract
+from gridedge.grid.engines.newton import exact
+from gridedge.grid.engines.solver import side_by_side
+from gridedge.grid.engines.threads import on_threads
+from gridedge.grid.engines.within import Within
+from gridedge.grid.feeders import find_bus
+from gridedge.grid.inject import Background, moving_background, private_copy
+from gridedge.grid.ratings import has_real_ratings, known_ratings
+
+Float = NDArray[np.float64]
+Index = NDArray[np.intp]
+_TILE = 128
+_PIECE = 8  # states that are given to the exact Newton at once
+_AGREE_PU = 1e-8
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The limit of every element; infinite where there is none.
+
+    Parameters
+    ----------
+    low, high, step : ndarray, shape (bus,)
+        Lowest and highest voltage, and largest change by the site. [pu]
+    full : ndarray, shape (branch,)
+        Highest loading. [%]
+    """
+
+    low: Float
+    high: Float
+    full: Float
+    step: Float
+
+
+class Trial:
+    """A net on which one site at a time is tried.
+
+    Parameters
+    ----------
+    net : pandapowerNet, str or path
+        A net (never changed), a feeder's name, or a file.
+    buses : sequence of int or str, optional
+        Where; without, every bus that has a supply.
+    q_per_p : float
+        Reactive power per active power, lagging positive.
+    background : Dataset or dict of Datasets, optional
+        How the net's own elements move.
+    shape : ndarray, shape (time,), optional
+        Power of the site in each step, of its size. [pu]
+    supply : {"auto", "slack", "headroom"}
+        Who delivers what the site draws.
+
+    Raises
+    ------
+    InputError
+        If a bus is unknown or has no supply, or the engines cannot do the net exactly.
+    RunError
+        If the net has no solution as it stands.
+    """
+
+    def __init__(self, net: Any, buses: Any, q_per_p: float, background: Background, shape: Any, supply: str):
+        self.own, self.remarks = private_copy(net)
+        self.q_per_p = q_per_p
+        clock = clock_of(None, background)
+        self.time_s, self.dt_s = clock.time_s(), clock.dt_s
+        self.shape = np.ones(clock.steps)
+        if shape is not None and (background is not None or np.size(shape) == 1):
+            self.shape = _shape(shape, clock.steps)
+        elif shape is not None:  # the net stands still, the site moves
+            self.shape = _shape(shape, np.size(shape))
+            self.time_s = np.asarray(getattr(shape, "time", np.arange(self.shape.size)), dtype=float)
+            self.dt_s = float(self.time_s[1] - self.time_s[0])
+        moving, idle = moving_background(self.own, background, clock)
+        self.moving = moving
+        self.remarks += idle
+        reference.base_state(self.own)
+        reasons = covers(self.own)
+        model = extract(self.own) if not reasons else None
+        if model is None:
+            raise bad("the net cannot be tried exactly", ", ".join(reasons) or "its model", "Use gridedge.solve.")
+        self.model = model
+        self.rating_known = known_ratings(self.own, model.readout.element)
+        self.real_ratings = has_real_ratings(self.own)
+        self._place(buses)
+        self._engine(supply, clock.steps)
+
+    def _place(self, buses: Any) -> None:
+        """Find the buses, and the row of each in the solver."""
+        out = self.model.readout
+        row_of = dict(zip(out.bus_index.tolist(), out.bus_row.tolist(), strict=True))
+        if buses is None:
+            self.buses = [b for b, row in row_of.items() if row >= 0]
+            left = len(row_of) - len(self.buses)
+            if left:
+                self.remarks.append(f"{left} buses are out of service or have no supply: left out.")
+        else:
+            given: list[Any] = [buses] if isinstance(buses, int | str | np.integer) else list(buses)
+            if not given:
+                raise bad("no bus is asked for", "[]", "Name one, or leave buses= out for all.")
+            self.buses = [int(find_bus(self.own, b)[0]) for b in given]
+            if len(set(self.buses)) < len(self.buses):
+                twice = sorted({b for b in self.buses if self.buses.count(b) > 1})
+                raise bad("a bus is named twice", str(twice[:5]), "Name it once.")
+            dead = [b for b in self.buses if row_of[b] < 0]
+            if dead:
+                cure = "Leave it out, put it into service, or close the switches towards it."
+                raise bad("a bus has no supply", str(dead[:5]), cure)
+        self.row = np.array([row_of[b] for b in self.buses], dtype=np.intp)
+        # Buses behind closed switches are one.
+        self.rows, self.which = np.unique(self.row, return_inverse=True)
+
+    def _engine(self, supply: str, steps: int) -> None:
+        model, moving = self.model, self.moving
+        what = inputs(self.own, model, moving)
+        base = side_by_side(moving, slice(0, steps)) if moving else np.zeros((steps, 0))
+        if base.shape[0] != self.shape.size:
+            base = np.repeat(base, self.shape.size, axis=0)
+        self.base = base
+        self.steps = self.shape.size
+        if not np.isfinite(base).all():
+            raise bad("the background holds what is no number", "NaN", "Fill the gap, or leave the steps out.")
+        draw = sp.csr_matrix(
+            (np.full(self.rows.size, -1.0 / model.base_mva), (self.rows, np.arange(self.rows.size))),
+            shape=(model.v0.size, self.rows.size),
+        )
+        p = sp.csr_matrix(sp.hstack([what.p, draw]))
+        q = sp.csr_matrix(sp.hstack([what.q, self.q_per_p * draw]))
+        self.still, self.p, self.q = what.still, p, q
+        mean = np.r_[base.mean(axis=0), np.zeros(self.rows.size)]
+        self.batch = Batch(model, what.still, p, q, what.still + p @ mean + 1j * (q @ mean))
+        self.within: Within | None = None
+        self.supply = supply
+        if supply == "auto":
+            self.supply = "slack" if radial(model.y) else "headroom"
+        if self.supply == "headroom":
+            self.within = Within(self.own, model, Inputs(moving, what.still, p, q), q_limits=False, headroom=True)
+            room = np.nan_to_num(self.within.units.max_p_mw - self.within.units.p_mw)
+            self.headroom_mw = float(np.maximum(room, 0.0).sum())
+            if supply == "auto" and not self.headroom_mw > 0:
+                self.within, self.supply = None, "slack"
+                self.remarks.append("No unit of the net has headroom (max_p_mw): the slack delivers everything.")
+        self.flat = model.readout.flat()
+
+    @property
+    def method(self) -> str:
+        """How the states are solved, in words."""
+        if self.within is not None:
+            return "chord Newton with bordered rows, units in proportion to their headroom"
+        return f"{self.batch.method}, exact Newton for what does not contract"
+
+    def at_slack(self) -> NDArray[np.bool_]:
+        """Say of each branch whether it stands at a reference bus."""
+        touches = np.zeros(len(self.model.readout.labels), dtype=bool)
+        for side in self.model.readout.sides:
+            touches[side.element[np.isin(side.bus, self.model.ref)]] = True
+        return touches
+
+    def reach_mw(self) -> Float:
+        """Return about how much each row can draw before the voltage collapses, infinite at a stiff bus.
+
+        The maximum power transfer of the two-bus equation, ``S = V^2 / (2 (|Z| + R cos + X sin))``, behind the
+        impedance that the net shows there with its references held.  Other loads leave less; it only scales the levels.
+        """
+        m = self.model
+        free = np.setdiff1d(np.arange(m.v0.size), m.ref)
+        place = np.full(m.v0.size, -1)
+        place[free] = np.arange(free.size)
+        lu = splu(sp.csc_matrix(m.y[free][:, free]))
+        reach = np.full(self.rows.size, np.inf)
+        cos = 1.0 / np.hypot(1.0, self.q_per_p)
+        for k, row in enumerate(self.rows):
+            if place[row] < 0:
+                continue
+            unit = np.zeros(free.size, dtype=complex)
+            unit[place[row]] = 1.0
+            z = lu.solve(unit)[place[row]]
+            span = abs(z) + z.real * cos + z.imag * self.q_per_p * cos
+            if span > 1e-9:
+                reach[k] = abs(m.v0[row]) ** 2 / (2.0 * span) * cos * m.base_mva
+        return reach
+
+    def states(self, k: int, p_mw: Float, when: Index) -> Float:
+        """Return what moves when row ``k`` draws ``p_mw`` (state,) in the steps ``when`` (state,)."""
+        count = self.base.shape[1]
+        x = np.zeros((p_mw.size, count + self.rows.size))
+        x[:, :count] = self.base[when]
+        x[:, count + k] = p_mw * self.shape[when]
+        return x
+
+    def solve(self, x: Float, v: Lanes, settle: bool = True) -> NDArray[np.bool_]:
+        """Solve states; without ``settle`` those that do not contract are left as not solved."""
+        if self.within is not None:
+            solved = self.within.solve(self.moving, x, v)
+        else:
+            solved = self.batch.contracting(x, v)
+            if settle and not solved.all():
+                lost = np.flatnonzero(~solved)
+                # The heaviest first: one that has no solution is enough to know.
+                load = (self.p @ x[lost].T).sum(axis=0)
+                for first in range(0, lost.size, _PIECE):
+                    here = lost[np.argsort(load, kind="stable")[first : first + _PIECE]]
+                    s = self.still[:, None] + self.p @ x[here].T + 1j * (self.q @ x[here].T)
+                    found, solved[here] = exact(self.model, s)
+                    v.put(here, found)
+                    if not solved[here].all():
+                        break
+        return solved
+
+    def margins(
+        self, x: Float, when: Index, bounds: Bounds, before: Float, settle: bool = True
+    ) -> tuple[Float, NDArray[np.int64], NDArray[np.bool_]]:
+        """Return margins (kind, state), where (kind, state), and which states are solved.
+
+        See :func:`gridedge.grid.engines.margins.keep_margins`; margins are -inf where there is no solution.
+        """
+        from gridedge.grid.engines.margins import keep_margins
+
+        states = when.size
+        v = Lanes(self.model.v0.size, states)
+        solved = self.solve(x, v, settle)
+        margin, where = np.empty((5, states)), np.empty((5, states), dtype=np.int64)
+        on_threads(
+            keep_margins, -(-states // _TILE), v.re, v.im, states, v.rows, self.flat[0][0], self.flat[1],
+            bounds.low, bounds.high, bounds.full, bounds.step, before, when.astype(np.int64), margin, where,
+        )  # fmt: skip
+        margin[:, ~solved] = -np.inf
+        return margin, where, solved
+
+    def full(self, x: Float, settle: bool = True) -> tuple[Float, Float, NDArray[np.bool_]]:
+        """Return all voltages (state, bus) [pu] and loadings (state, branch) [%] of states, and which are solved."""
+        v = Lanes(self.model.v0.size, x.shape[0])
+        solved = self.solve(x, v, settle)
+        voltages = v.take(np.arange(x.shape[0]))
+        voltages[:, ~solved] = np.nan
+        vm, _ = self.model.readout.voltages(voltages)
+        loading, _ = self.model.readout.branches(voltages)
+        return vm, loading, solved
+
+    def shortage(self, x: Float) -> str:
+        """Say why states have no solution where units share by headroom."""
+        return "" if self.within is None else next((str(w) for w in self.within.supplied(x).why if w), "")
+
+    def apart_from_runpp(self, k: int, p_mw: float, step: int) -> float:
+        """Return the largest difference of a state's voltages from plain ``runpp``, in pu.
+
+        Raises
+        ------
+        RunError
+            If it is above 1e-8 pu: better no number than a wrong one.
+        """
+        import pandapower as pp
+
+        own = copy.deepcopy(self.own)
+        first = 0
+        for m in self.moving:
+            column = own[m.table][m.column].to_numpy(float).copy()
+            column[m.rows] = self.base[step, first : first + m.rows.size]
+            own[m.table][m.column] = column
+            first += m.rows.size
+        x = self.states(k, np.array([p_mw]), np.array([step]))
+        v = Lanes(self.model.v0.size, 1)
+        solved = self.solve(x, v)
+        if not solved.all():
+            return 0.0
+        drawn = p_mw * float(self.shape[step])
+        bus = self.model.readout.bus_index[self.model.readout.bus_row == self.rows[k]][0]
+        pp.create_sgen(own, int(bus), -drawn, -drawn * self.q_per_p)
+        if self.within is not None:
+            from gridedge.grid.engines.within import _as_found
+
+            _as_found(own, self.within.units, self.within.supplied(x))
+        if not reference.run_once(own):
+            return 0.0
+        apart = float(np.abs(np.abs(own._ppc["internal"]["V"]) - np.abs(v.take(np.array([0]))[:, 0])).max())
+        if apart > _AGREE_PU:
+            raise RunError(f"A capacity differs from runpp by {apart:.1e} pu at bus {bus}. Report the net.")
+        return apart
+
+
+def radial(y: sp.csr_matrix) -> bool:
+    """Say whether a net of given admittances has no mesh."""
+    upper = sp.triu(y, k=1)
+    islands = connected_components(abs(y), directed=False)[0]
+    return bool(np.count_nonzero(upper.tocsr().data) == y.shape[0] - islands)
+
+
+def _shape(shape: Any, steps: int) -> Float:
+    values = np.atleast_1d(np.asarray(getattr(shape, "values", shape), dtype=float))
+    if values.ndim != 1 or values.size != steps:
+        cure = "Give one value per step of the background."
+        raise bad("the site's shape does not fit the clock", f"shape {values.shape}, {steps} steps", cure)
+    if not np.isfinite(values).all() or (values < 0).any() or not (values > 0).any():
+        raise bad("the site's shape is no share of its size", "negative, all zero or NaN", "Give values from 0 to 1.")
+    return values

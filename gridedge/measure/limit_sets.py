@@ -1,0 +1,311 @@
+"""Limits of a grid as data: which standard asks for what, how well it is known, and how several combine."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from gridedge import yamlfile
+from gridedge.errors import InputError, Problem, bad, nearest
+from gridedge.measure.rules import Known
+from gridedge.spec import Spec, build
+
+_SETS = Path(__file__).resolve().parent / "limit_sets"
+_SHORT = ("vm_pu", "loading_percent", "voltage_step_percent")
+Element = Literal["line", "trafo", "trafo3w", "impedance"]
+
+
+class GridLimit(Spec):
+    """What every limit carries, whatever it limits."""
+
+    name: str
+    """Short name."""
+    standard: str = "the study's own"
+    """Who asks for it."""
+    clause: str = ""
+    """Where in it."""
+    edition: str = ""
+    """Which edition."""
+    date: str = ""
+    """Its date, year first."""
+    known: Known = "chosen"
+    """How well the figures are known."""
+    assumed: str = ""
+    """What its text leaves open or asks otherwise, and how it is taken here."""
+    mean_s: float | None = Field(None, gt=0)
+    """Length of the moving mean that it limits; left out, it limits every step. [s]"""
+    steps_allowed: int | None = Field(None, ge=0)
+    """Steps at which it may be broken; left out, none."""
+    of_steps: int | None = Field(None, gt=0)
+    """Steps of the series that ``steps_allowed`` counts; a shorter or longer series may break it in the same share."""
+
+    @field_validator("date", "edition", mode="before")
+    @classmethod
+    def _plain_date(cls, value: Any) -> Any:
+        """Take a date that YAML has read as one, or a bare year, as text."""
+        if isinstance(value, datetime.date):
+            return value.isoformat()
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _counted(self) -> GridLimit:
+        if (self.steps_allowed is None) != (self.of_steps is None):
+            cure = "Give both: 350 of 35040 steps."
+            raise bad(f"{self.name!r} gives one of steps_allowed and of_steps", "", cure)
+        return self
+
+    def allowed(self, steps: int) -> int:
+        """Return at how many of so many steps the limit may be broken."""
+        if self.steps_allowed is None or self.of_steps is None:
+            return 0
+        return int(steps * self.steps_allowed / self.of_steps)
+
+
+class VoltageLimit(GridLimit):
+    """Band in which every voltage stays."""
+
+    limit: Literal["voltage"]
+    vm_pu: tuple[float, float]
+    """Lowest and highest voltage. [pu]"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> VoltageLimit:
+        if not 0 < self.vm_pu[0] < self.vm_pu[1] < 2:
+            raise bad("the voltage band is empty", f"{self.vm_pu} pu", "Write vm_pu: [0.95, 1.05], lower limit first.")
+        return self
+
+
+class LoadingLimit(GridLimit):
+    """Highest loading of branches, of their rating."""
+
+    limit: Literal["loading"]
+    loading_percent: float = Field(gt=0)
+    """Highest loading. [%]"""
+    elements: tuple[Element, ...] = ("line", "trafo", "trafo3w", "impedance")
+    """Tables of the net that it limits."""
+
+
+class VoltageStepLimit(GridLimit):
+    """Largest change of any voltage when the site starts or trips, taps held."""
+
+    limit: Literal["voltage_step"]
+    voltage_step_percent: float = Field(gt=0)
+    """Largest change. [% of the nominal voltage]"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> VoltageStepLimit:
+        if self.mean_s is not None:
+            raise bad(f"{self.name!r} is about one event", f"mean_s: {self.mean_s:g}", "Leave mean_s out.")
+        return self
+
+
+AnyLimit = Annotated[VoltageLimit | LoadingLimit | VoltageStepLimit, Field(discriminator="limit")]
+
+
+class LimitSet(Spec):
+    """Limits that hold together."""
+
+    title: str = ""
+    """What they are."""
+    limits: tuple[AnyLimit, ...] = ()
+    """All of them; none is no limit but the collapse of the voltage."""
+
+
+Given = str | Path | Mapping[str, Any] | LimitSet | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Strictest:
+    """What the limits of one kind, duration and allowance come to.
+
+    Parameters
+    ----------
+    kind : {"low", "high", "loading", "step"}
+        Lowest or highest voltage, loading, or change of voltage.
+    element : str
+        Table of the branches; empty for buses.
+    value : float
+        The limit. [pu for voltages and changes, % for loadings]
+    mean_s : float
+        Length of the moving mean; 0 for every step. [s]
+    limit : GridLimit
+        Which limit it is.
+    """
+
+    kind: Literal["low", "high", "loading", "step"]
+    element: str
+    value: float
+    mean_s: float
+    limit: GridLimit
+
+
+def list_limit_sets() -> dict[str, str]:
+    """Return the shipped limit sets: name and title."""
+    return {name: _shipped(name).title for name in _names()}
+
+
+def load_limits(limits: Given) -> LimitSet:
+    """Turn anything that names limits into one set.
+
+    Parameters
+    ----------
+    limits : str, path, dict, LimitSet or sequence of these
+        A shipped set's name (:func:`list_limit_sets`); a YAML file with ``limits``; a dict with ``limits``; a dict in
+        short, ``{"vm_pu": [0.95, 1.05], "loading_percent": 100, "voltage_step_percent": 3}``, in which what is absent
+        does not apply; or several of these, which then hold together.  An empty dict or sequence is no limit.
+
+    Returns
+    -------
+    LimitSet
+
+    Raises
+    ------
+    InputError
+        If there is no such set, a limit cannot be used, two have one name, or they contradict each other.
+    """
+    several = isinstance(limits, Sequence) and not isinstance(limits, str)
+    parts = [_one(part) for part in limits] if several else [_one(limits)]  # type: ignore[union-attr]
+    found: list[Any] = [limit for part in parts for limit in part.limits]
+    names = [limit.name for limit in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        cure = "Rename one of them, or name the set once."
+        raise InputError([Problem("two limits have the same name", name, cure) for name in twice])
+    whole = LimitSet(title=", ".join(p.title for p in parts if p.title), limits=tuple(found))
+    _agree(whole)
+    return whole
+
+
+def strictest(limits: LimitSet, steps: int) -> list[Strictest]:
+    """Return the strictest limit of each kind, element, mean and allowance.
+
+    Parameters
+    ----------
+    limits : LimitSet
+        All that hold.
+    steps : int
+        Length of the series, for the steps that are allowed.
+
+    Returns
+    -------
+    list of Strictest
+        In the order of the limits.
+    """
+    best: dict[tuple[Any, ...], Strictest] = {}
+    for limit in limits.limits:
+        for kind, element, value in _sides(limit):
+            key = (kind, element, limit.mean_s or 0.0, limit.allowed(steps))
+            held = best.get(key)
+            tighter = held is None or (value > held.value if kind == "low" else value < held.value)
+            if tighter:
+                best[key] = Strictest(kind, element, value, limit.mean_s or 0.0, limit)  # type: ignore[arg-type]
+    return list(best.values())
+
+
+def describe_limits(limits: Given) -> str:
+    """Return limits in words: each with its standard, clause, edition and date, and how well it is known."""
+    whole = load_limits(limits)
+    lines = [whole.title, ""] if whole.title else []
+    for limit in whole.limits:
+        lines.append(f"{limit.name}: {_words(limit)}")
+        origin = [limit.standard, limit.clause, limit.edition, limit.date]
+        lines.append("  " + "; ".join(part for part in (*origin, limit.known) if part))
+        if limit.assumed:
+            lines.append(f"  assumed: {limit.assumed}")
+    return "\n".join(lines)
+
+
+def _words(limit: GridLimit) -> str:
+    if isinstance(limit, VoltageLimit):
+        text = f"every voltage within {limit.vm_pu[0]:g} to {limit.vm_pu[1]:g} pu"
+    elif isinstance(limit, LoadingLimit):
+        text = f"loading of {', '.join(limit.elements)} at most {limit.loading_percent:g} %"
+    elif isinstance(limit, VoltageStepLimit):
+        text = f"no voltage changes by more than {limit.voltage_step_percent:g} % when the site starts or trips"
+    else:
+        raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
+    if limit.mean_s is not None:
+        text += f", mean of {limit.mean_s:g} s"
+    if limit.steps_allowed is not None:
+        text += f", but for {limit.steps_allowed} of {limit.of_steps} steps"
+    return text
+
+
+def _sides(limit: GridLimit) -> list[tuple[str, str, float]]:
+    if isinstance(limit, VoltageLimit):
+        return [("low", "", limit.vm_pu[0]), ("high", "", limit.vm_pu[1])]
+    if isinstance(limit, LoadingLimit):
+        return [("loading", element, limit.loading_percent) for element in limit.elements]
+    if isinstance(limit, VoltageStepLimit):
+        return [("step", "", limit.voltage_step_percent / 100.0)]
+    raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
+
+
+def _one(given: Any) -> LimitSet:
+    if isinstance(given, LimitSet):
+        return given
+    if isinstance(given, GridLimit):
+        return LimitSet(limits=(given,))
+    if isinstance(given, Mapping):
+        return _from_mapping(given)
+    if isinstance(given, Path):
+        return _from_file(given)
+    if isinstance(given, str):
+        if given in _names():
+            return _shipped(given)
+        if Path(given).suffix.lower() in {".yaml", ".yml"}:
+            return _from_file(Path(given))
+        cure = f"{nearest(given, _names())} A file is named by its path (.yaml)."
+        raise bad("unknown limit set", given, cure)
+    raise bad("cannot make limits of this", type(given).__name__, "Give a name, a path, a dict or a list of these.")
+
+
+def _from_file(path: Path) -> LimitSet:
+    if not path.is_file():
+        raise bad("no such file of limits", str(path), f"Name a file that exists, or one of {', '.join(_names())}.")
+    document = yamlfile.read(path)
+    if set(document.data) & set(_SHORT):
+        return _from_mapping(document.data)
+    return build(LimitSet, document)
+
+
+def _from_mapping(given: Mapping[str, Any]) -> LimitSet:
+    if not given:
+        return LimitSet()
+    if "limits" in given or "title" in given:
+        return build(LimitSet, given)
+    if "limit" in given:
+        return build(LimitSet, {"limits": [dict(given)]})
+    for key in given:
+        if key not in _SHORT:
+            raise bad("unknown limit", str(key), nearest(str(key), [*_SHORT, "limits"]))
+    kinds = {"vm_pu": "voltage", "loading_percent": "loading", "voltage_step_percent": "voltage_step"}
+    names = {"vm_pu": "voltage band", "loading_percent": "loading", "voltage_step_percent": "voltage step"}
+    made = [{"limit": kinds[k], "name": names[k], k: v} for k, v in given.items() if v is not None]
+    return build(LimitSet, {"limits": made})
+
+
+def _agree(whole: LimitSet) -> None:
+    """Raise InputError where no voltage meets all bands."""
+    bands = [limit for limit in whole.limits if isinstance(limit, VoltageLimit)]
+    if not bands:
+        return
+    low, high = max(bands, key=lambda b: b.vm_pu[0]), min(bands, key=lambda b: b.vm_pu[1])
+    if low.vm_pu[0] >= high.vm_pu[1]:
+        value = f"{low.name!r} asks for at least {low.vm_pu[0]:g} pu, {high.name!r} for at most {high.vm_pu[1]:g} pu"
+        raise bad("the limits contradict each other", value, "Leave one of them out.")
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in _SETS.glob("*.yaml"))
+
+
+@functools.lru_cache(maxsize=32)
+def _shipped(name: str) -> LimitSet:
+    return build(LimitSet, yamlfile.read(_SETS / f"{name}.yaml"))
