@@ -19,7 +19,7 @@ from gridedge.measure.flickermeter import BLOCK_S
 from gridedge.measure.rules import Known
 from gridedge.spec import Spec, build, quantity
 
-LIMIT_SETS = Path(__file__).parent / "limit_sets"
+LEVELS = Path(__file__).parent / "levels"
 Voltage = Literal["LV", "MV", "HV", "any"]
 
 
@@ -110,13 +110,13 @@ class _Acceptances(Spec):
 @functools.lru_cache(maxsize=1)
 def flicker_levels() -> dict[str, FlickerLevel]:
     """Return the shipped levels by name."""
-    return {x.name: x for x in build(_Levels, yamlfile.read(LIMIT_SETS / "flicker.yaml")).levels}
+    return {x.name: x for x in build(_Levels, yamlfile.read(LEVELS / "flicker.yaml")).levels}
 
 
 @functools.lru_cache(maxsize=1)
 def acceptances() -> dict[str, Acceptance]:
     """Return the shipped stage-1 criteria by name."""
-    return {x.name: x for x in build(_Acceptances, yamlfile.read(LIMIT_SETS / "flicker_acceptance.yaml")).acceptances}
+    return {x.name: x for x in build(_Acceptances, yamlfile.read(LEVELS / "flicker_acceptance.yaml")).acceptances}
 
 
 def judge_flicker(result: FlickerResult, level: str | FlickerLevel, *, where: str = "") -> list[Finding]:

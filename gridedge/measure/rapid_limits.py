@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from gridedge import yamlfile
 from gridedge.errors import bad, nearest
 from gridedge.measure.finding import Finding, Verdict
-from gridedge.measure.flicker_limits import LIMIT_SETS, Published
+from gridedge.measure.flicker_limits import LEVELS, Published
 from gridedge.measure.rapid import DAY_S, HOUR_S, RapidChanges
 from gridedge.spec import Spec, build
 
@@ -56,7 +56,7 @@ class _Limits(Spec):
 @functools.lru_cache(maxsize=1)
 def rapid_limits() -> dict[str, RapidLimit]:
     """Return the shipped limits by name."""
-    return {x.name: x for x in build(_Limits, yamlfile.read(LIMIT_SETS / "rapid_changes.yaml")).limits}
+    return {x.name: x for x in build(_Limits, yamlfile.read(LEVELS / "rapid_changes.yaml")).limits}
 
 
 def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = "") -> Finding:
