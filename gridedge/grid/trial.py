@@ -286,9 +286,9 @@ class Trial:
         bus = self.model.readout.bus_index[self.model.readout.bus_row == self.rows[k]][0]
         pp.create_sgen(own, int(bus), -drawn, -drawn * self.q_per_p)
         if self.within is not None:
-            from gridedge.grid.engines.within import _as_found
+            from gridedge.grid.engines.within import as_found
 
-            _as_found(own, self.within.units, self.within.supplied(x))
+            as_found(own, self.within.units, self.within.supplied(x))
         if not reference.run_once(own):
             return 0.0
         apart = float(np.abs(np.abs(own._ppc["internal"]["V"]) - np.abs(v.take(np.array([0]))[:, 0])).max())

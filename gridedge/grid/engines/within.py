@@ -101,13 +101,13 @@ def apart_from_runpp(net: Any, solver: Within, moving: list[Moving], v: dict[int
             column = own[m.table][m.column].to_numpy(float).copy()
             column[m.rows] = value
             own[m.table][m.column] = column
-        _as_found(own, units, done)
+        as_found(own, units, done)
         if reference.run_once(own):
             worst = max(worst, float(np.abs(np.abs(own._ppc["internal"]["V"]) - np.abs(voltages)).max()))
     return worst
 
 
-def _as_found(net: Any, units: Units, done: Supplied) -> None:
+def as_found(net: Any, units: Units, done: Supplied) -> None:
     import pandapower as pp
 
     limited = dict(zip(units.bus_row.tolist(), done.at_limit[:, 0] != 0, strict=True))
