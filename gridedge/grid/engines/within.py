@@ -108,6 +108,7 @@ def apart_from_runpp(net: Any, solver: Within, moving: list[Moving], v: dict[int
 
 
 def as_found(net: Any, units: Units, done: Supplied) -> None:
+    """Set the units of a net as the limits have left them, in place: voltages held, or reactive power at a limit."""
     import pandapower as pp
 
     limited = dict(zip(units.bus_row.tolist(), done.at_limit[:, 0] != 0, strict=True))
