@@ -11,6 +11,7 @@ import xarray as xr
 from gridedge.measure.finding import Finding
 from gridedge.measure.ramp import largest_change, largest_ramp
 from gridedge.measure.voltage import swing_pu
+from gridedge.sites.storage import Battery
 
 if TYPE_CHECKING:
     from gridedge.planning.compare import Comparison
@@ -136,9 +137,11 @@ def weighed(comparison: Comparison | None, battery: BatterySize | None, behind: 
             )
     if battery is not None and battery.meets and battery.battery:
         needs = f", of which the target needs {battery.e_needed_mwh:.3g} MWh" if _more(battery) else ""
+        delay_s = Battery.model_validate(battery.battery).delay_s
         where = f"A battery behind what {behind!r} has inside the site" if behind else "A battery alone"
         lines.append(
-            f"{where} meets the target from {battery.p_rated_mw:.4g} MW and {battery.e_rated_mwh:.4g} MWh on{needs}."
+            f"{where} meets the target from {battery.p_rated_mw:.4g} MW and {battery.e_rated_mwh:.4g} MWh on{needs}, "
+            f"if its converter is no later than {delay_s:g} s."
         )
     elif battery is not None:
         lines.append(battery.note)
