@@ -138,12 +138,15 @@ def _workers(count: int) -> Iterator[Executor | None]:
         yield pool
 
 
-def _progress() -> Callable[[int, int], None] | None:
-    """Return a progress line for terminals; pipes and CI get none."""
-    if not sys.stderr.isatty():
-        return None
+def _progress() -> Callable[[int, int], None]:
+    """Return what ends a run that is to stop, and shows a progress line on terminals; pipes and CI get none."""
+    shown = sys.stderr.isatty()
 
     def show(done: int, total: int) -> None:
+        if _stopping:  # somebody's bare `except:` swallowed the signal
+            raise _Stopped(_stopping[0])
+        if not shown:
+            return
         end = "\n" if done == total else ""
         sys.stderr.write(f"\r{done} of {total} power flows{end}")
         sys.stderr.flush()
@@ -189,7 +192,11 @@ class _Stopped(BaseException):
         self.number = number
 
 
+_stopping: list[int] = []
+
+
 def _stop(number: int, _: object) -> None:
+    _stopping.append(number)
     raise _Stopped(number)
 
 
@@ -204,12 +211,15 @@ def main() -> None:
         signal.signal(name, _stop)
     try:
         app()
-    except GridedgeError as error:
+    except BaseException as error:
+        # A signal may come back as another error: libraries catch everything here and there.
+        if _stopping and not (isinstance(error, SystemExit) and not error.code):
+            sys.stderr.write("\ngridedge: stopped; nothing was written.\n")
+            raise SystemExit(128 + _stopping[0]) from None
+        if not isinstance(error, GridedgeError):
+            raise
         sys.stderr.write(f"gridedge: {error}\n")
         raise SystemExit(error.exit_code) from None
-    except _Stopped as stopped:
-        sys.stderr.write("\ngridedge: stopped; nothing was written.\n")
-        raise SystemExit(128 + stopped.number) from None
 
 
 if __name__ == "__main__":
