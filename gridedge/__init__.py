@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gridedge.measure.rulebook import check
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
-    from gridedge.planning.hosting import hosting_capacity
+    from gridedge.planning.hosting.capacity import hosting_capacity
     from gridedge.planning.sizing import size_battery
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
@@ -46,7 +46,7 @@ _HOMES = {
     "size_battery": "gridedge.planning.sizing",
     "compare": "gridedge.planning.compare",
     "close_loop": "gridedge.planning.droop",
-    "hosting_capacity": "gridedge.planning.hosting",
+    "hosting_capacity": "gridedge.planning.hosting.capacity",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",

@@ -30,7 +30,7 @@ def hosting(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write every bus to this .csv file.")] = None,
 ) -> None:
     """Find how much load each bus of a feeder can take as the net stands, and what stops it."""
-    from gridedge.planning.hosting import hosting_capacity
+    from gridedge.planning.hosting.capacity import hosting_capacity
 
     given: dict[str, Any] = {"limits": tuple(limits)} if limits else {}
     found = hosting_capacity(

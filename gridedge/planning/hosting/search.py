@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gridedge.errors import RunError
 from gridedge.grid.trial import Float, Trial
-from gridedge.planning.hosting_bounds import KINDS, NOISE, Base, Group, Margins, of_means, reduced
+from gridedge.planning.hosting.bounds import KINDS, NOISE, Base, Group, Margins, of_means, reduced
 
 LEVELS = 20
 """Levels up to what the bus can draw at most, wider apart with the square: small sites are looked at more closely."""
