@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
     from gridedge.planning.hosting.capacity import hosting_capacity
+    from gridedge.planning.hosting.deployments import hosting_deployments
+    from gridedge.planning.hosting.pairs import hosting_pairs
+    from gridedge.planning.hosting.together import hosting_together
     from gridedge.planning.sizing import size_battery
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
@@ -47,6 +50,9 @@ _HOMES = {
     "compare": "gridedge.planning.compare",
     "close_loop": "gridedge.planning.droop",
     "hosting_capacity": "gridedge.planning.hosting.capacity",
+    "hosting_pairs": "gridedge.planning.hosting.pairs",
+    "hosting_together": "gridedge.planning.hosting.together",
+    "hosting_deployments": "gridedge.planning.hosting.deployments",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
@@ -69,6 +75,9 @@ __all__ = [
     "flicker",
     "generate",
     "hosting_capacity",
+    "hosting_deployments",
+    "hosting_pairs",
+    "hosting_together",
     "mitigate",
     "request_sheet",
     "run",

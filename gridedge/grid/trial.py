@@ -207,6 +207,13 @@ class Trial:
         x[:, count + k] = p_mw * self.shape[when]
         return x
 
+    def states_of(self, drawn_mw: Float, when: Index) -> Float:
+        """Return what moves when every row draws its power of ``drawn_mw`` (state, row) in the steps ``when`` (state,).
+
+        That is what is drawn: the shape of the trial is not put on it.
+        """
+        return np.concatenate([self.base[when], drawn_mw], axis=1)
+
     def solve(self, x: Float, v: Lanes, settle: bool = True) -> NDArray[np.bool_]:
         """Solve states; without ``settle`` those that do not contract are left as not solved."""
         if self.within is not None:
@@ -268,6 +275,12 @@ class Trial:
         RunError
             If it is above 1e-8 pu: better no number than a wrong one.
         """
+        drawn_mw = np.zeros(self.rows.size)
+        drawn_mw[k] = p_mw * self.shape[step]
+        return self.drawn_apart_from_runpp(drawn_mw, step)
+
+    def drawn_apart_from_runpp(self, drawn_mw: Float, step: int) -> float:
+        """Return the same for a state in which every row draws its power of ``drawn_mw`` (row,)."""
         import pandapower as pp
 
         own = copy.deepcopy(self.own)
@@ -277,14 +290,15 @@ class Trial:
             column[m.rows] = self.base[step, first : first + m.rows.size]
             own[m.table][m.column] = column
             first += m.rows.size
-        x = self.states(k, np.array([p_mw]), np.array([step]))
+        x = self.states_of(drawn_mw[None, :], np.array([step]))
         v = Lanes(self.model.v0.size, 1)
         solved = self.solve(x, v)
         if not solved.all():
             return 0.0
-        drawn = p_mw * float(self.shape[step])
-        bus = self.model.readout.bus_index[self.model.readout.bus_row == self.rows[k]][0]
-        pp.create_sgen(own, int(bus), -drawn, -drawn * self.q_per_p)
+        out, buses = self.model.readout, []
+        for k in np.flatnonzero(drawn_mw):
+            buses.append(int(out.bus_index[out.bus_row == self.rows[k]][0]))
+            pp.create_sgen(own, buses[-1], -drawn_mw[k], -drawn_mw[k] * self.q_per_p)
         if self.within is not None:
             from gridedge.grid.engines.within import as_found
 
@@ -293,7 +307,7 @@ class Trial:
             return 0.0
         apart = float(np.abs(np.abs(own._ppc["internal"]["V"]) - np.abs(v.take(np.array([0]))[:, 0])).max())
         if apart > _AGREE_PU:
-            raise RunError(f"A capacity differs from runpp by {apart:.1e} pu at bus {bus}. Report the net.")
+            raise RunError(f"A capacity differs from runpp by {apart:.1e} pu at bus {buses}. Report the net.")
         return apart
 
 
