@@ -43,11 +43,11 @@ def broken(net, sites, low, full):
     return found | {f"line:{k}" for k in loading.index[loading > full + 1e-5]}
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 1000), low=st.floats(0.9, 0.97), full=st.floats(40.0, 120.0))
 def test_pairs_hold_at_their_entry_and_break_just_above(seed, low, full):
     net = feeder(seed)
-    buses = net.bus.index[-3:].tolist()
+    buses = net.bus.index[-2:].tolist()
     limits = {"vm_pu": [low, 1.1], "loading_percent": full}
     found = gridedge.hosting_pairs(net, buses, power_factor=0.95, limits=limits)
     mw, single = found.capacity_mw.values, found.data["single_mw"].values
@@ -67,7 +67,7 @@ def test_pairs_hold_at_their_entry_and_break_just_above(seed, low, full):
     assert (tighter.capacity_mw.values <= mw + 0.01).all()
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 1000), low=st.floats(0.9, 0.97), full=st.floats(40.0, 120.0))
 def test_at_every_plan_all_limits_hold_and_the_largest_total_is_the_largest(seed, low, full):
     net = feeder(seed)
@@ -94,7 +94,7 @@ def test_at_every_plan_all_limits_hold_and_the_largest_total_is_the_largest(seed
     assert p_mw / p_mw[0] == pytest.approx(np.arange(1, len(buses) + 1))
 
 
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 1000), low=st.floats(0.9, 0.97), full=st.floats(40.0, 120.0))
 def test_every_deployment_holds_at_its_total_and_breaks_just_above(seed, low, full):
     net = feeder(seed)

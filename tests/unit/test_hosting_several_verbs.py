@@ -33,8 +33,8 @@ def net():
 def test_percentiles_are_those_of_all_deployments_there_are(net):
     pairs = gridedge.hosting_pairs(net, [1, 2, 3, 4], limits=LIMITS)
     every = [2 * float(pairs.capacity_mw.sel(bus_a=a, bus_b=b)) for a, b in itertools.combinations([1, 2, 3, 4], 2)]
-    found = gridedge.hosting_deployments(net, 2, draws=150, limits=LIMITS)
-    for k in range(150):
+    found = gridedge.hosting_deployments(net, 2, draws=120, limits=LIMITS)
+    for k in range(120):
         a, b = found.data["bus"].values[k]
         assert float(found.total_mw[k]) == pytest.approx(2 * float(pairs.capacity_mw.sel(bus_a=a, bus_b=b)), abs=0.03)
     table = found.percentiles((5, 50, 95))
@@ -48,7 +48,7 @@ def test_percentiles_are_those_of_all_deployments_there_are(net):
     assert (np.diff(curve["total_mw"]) >= 0).all()
     # Of the six pairs each is drawn about as often as the others.
     drawn = [tuple(sorted(b)) for b in found.data["bus"].values.tolist()]
-    assert all(10 <= drawn.count(pair) <= 45 for pair in itertools.combinations([1, 2, 3, 4], 2))
+    assert all(8 <= drawn.count(pair) <= 36 for pair in itertools.combinations([1, 2, 3, 4], 2))
 
 
 def test_a_draw_depends_on_the_seed_and_its_number_alone(net):
@@ -115,17 +115,6 @@ def test_a_net_that_breaks_a_limit_takes_nothing_or_no_worse():
     assert 0 < float(loose.total_mw.sel(plan="proportional")) < 0.5
     pairs = gridedge.hosting_pairs(net, [3, 9], limits={"vm_pu": [0.95, 1.05]})
     assert pairs.capacity_mw.values.tolist() == [[0.0, 0.0], [0.0, 0.0]]
-
-
-def test_units_that_share_by_headroom_end_where_it_ends():
-    net = nw.case9()
-    net.gen["max_p_mw"] = net.gen["p_mw"] + 20.0
-    net.ext_grid["max_p_mw"] = 120.0
-    found = gridedge.hosting_pairs(net, [4, 6], limits=(), supply="headroom", power_factor=1.0, tol_mw=0.5)
-    assert found.data.attrs["supply"] == "headroom"
-    assert set(found.data["kind"].values.ravel()) == {"supply"}
-    single = gridedge.hosting_capacity(net, buses=[4, 6], limits=(), supply="headroom", power_factor=1.0, tol_mw=0.5)
-    assert np.diag(found.capacity_mw.values) * 2 == pytest.approx(single.capacity_mw.values, abs=1.5)
 
 
 def test_results_are_plain_data(net):
