@@ -112,11 +112,13 @@ def largest(climb: Climb, bus: Index, start_mw: Float, found: Climbed, max_mw: f
             new_mw, new = grown(climb, bus, moved, max_mw)
             gained = float(new_mw.sum() - p_mw.sum())
             accepted = gained > _SMALLEST * climb.tol_mw
-            radius *= _WIDER if gained > _ENOUGH * foretold else 1.0 if accepted else _CLOSER
-            if not accepted:
+            if accepted:
+                radius *= _WIDER if gained > _ENOUGH * foretold else 1.0
+            else:
+                radius *= _CLOSER
                 steps = np.union1d(steps, [new.step]).astype(np.intp)
         p_mw, found = new_mw, new
-    return Largest(p_mw, found, _left(near, p_mw, max_mw))
+    return Largest(p_mw, found, _left(linear(climb, bus, p_mw, steps), p_mw, max_mw))
 
 
 def linear(climb: Climb, bus: Index, p_mw: Float, steps: Index) -> Linear:

@@ -35,9 +35,9 @@ class TogetherResult:
     data : Dataset
         Per ``plan`` ("proportional", "fair", "largest") and ``bus``: ``p_mw`` [MW]; per ``plan``: ``total_mw`` [MW],
         the limit that was met first (``limit``, ``kind``, ``element``, ``time_s`` [s]), and ``binding``, all that has
-        no room left: a site that grew by twice ``tol_mw`` would break it; per ``bus``: ``single_mw``, what it takes alone, and
-        ``weight``.  ``attrs`` are those of ``HostingResult`` with ``optimality``, what is known of the largest total,
-        and ``left_mw``, what the linearised limits still allow within a move of a tenth of it.
+        no room left: a site that grew by twice ``tol_mw`` would break it; per ``bus``: ``single_mw``, what it takes
+        alone, and ``weight``.  ``attrs`` are those of ``HostingResult`` with ``optimality``, what is known of the
+        largest total, and ``left_mw``, what the linearised limits still allow within a move of a tenth of it.
     limits : LimitSet
         What was held.
     """
