@@ -87,21 +87,17 @@ def test_the_largest_total_goes_to_the_near_site():
     assert float(batch.total_mw.sel(plan="proportional")) < most - 1
 
 
-def test_the_largest_total_is_that_of_a_fine_grid_of_sizes():
-    """Three sites behind a transformer that none could fill alone for its own line; brute force by the verb solve."""
-    net, buses = a_net((0, 0.01, 0.02), (1, 0.05, 0.05), (1, 0.10, 0.05))
-    limits = {"vm_pu": [0.97, 1.05]}
-    batch = gridedge.hosting_together(net, buses[1:], power_factor=1.0, limits=limits, tol_mw=1e-3)
+def test_no_split_of_two_sites_is_larger_than_the_largest_total():
+    """Two sites behind one impedance, each with one of its own: what the other takes beside every size of the first."""
+    net, (_, near, far) = a_net((0, 0.01, 0.02), (1, 0.05, 0.05), (1, 0.10, 0.05))
+    given = {"power_factor": 1.0, "limits": {"vm_pu": [0.97, 1.05]}, "tol_mw": 1e-3}
+    batch = gridedge.hosting_together(net, [near, far], **given)
+    alone = batch.data["single_mw"].sel(bus=near).item()
     best = 0.0
-    for near in np.linspace(0.0, 6.0, 5):
-        given = gridedge.hosting_pairs(
-            net, buses[1:], given_mw={buses[1]: near, buses[2]: 0.0}, power_factor=1.0, limits=limits, tol_mw=1e-3
-        )
-        at = {"bus_a": buses[1], "bus_b": buses[2]}
-        if near <= float(given.data["single_mw"].sel(bus_a=buses[1])):
-            best = max(best, near + float(given.capacity_mw.sel(at)))
-    assert float(batch.total_mw.sel(plan="largest")) >= best - 2e-3
-    assert float(batch.total_mw.sel(plan="largest")) <= best + 0.5
+    for near_mw in (0.0, 0.5 * alone, alone):
+        beside = gridedge.hosting_pairs(net, [near, far], given_mw={near: near_mw, far: 0.0}, **given)
+        best = max(best, near_mw + float(beside.capacity_mw.sel(bus_a=near, bus_b=far)))
+    assert float(batch.total_mw.sel(plan="largest")) == pytest.approx(best, abs=2e-3)
 
 
 def test_sites_that_draw_at_other_times_do_not_meet():
