@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import gridedge
 
@@ -87,17 +88,23 @@ def test_the_largest_total_goes_to_the_near_site():
     assert float(batch.total_mw.sel(plan="proportional")) < most - 1
 
 
-def test_no_split_of_two_sites_is_larger_than_the_largest_total():
-    """Two sites behind one impedance, each with one of its own: what the other takes beside every size of the first."""
-    net, (_, near, far) = a_net((0, 0.01, 0.02), (1, 0.05, 0.05), (1, 0.10, 0.05))
-    given = {"power_factor": 1.0, "limits": {"vm_pu": [0.97, 1.05]}, "tol_mw": 1e-3}
-    batch = gridedge.hosting_together(net, [near, far], **given)
-    alone = batch.data["single_mw"].sel(bus=near).item()
-    best = 0.0
-    for near_mw in (0.0, 0.5 * alone, alone):
-        beside = gridedge.hosting_pairs(net, [near, far], given_mw={near: near_mw, far: 0.0}, **given)
-        best = max(best, near_mw + float(beside.capacity_mw.sel(bus_a=near, bus_b=far)))
-    assert float(batch.total_mw.sel(plan="largest")) == pytest.approx(best, abs=2e-3)
+def test_the_largest_total_of_two_sites_brings_both_to_their_limit():
+    """Behind one impedance, each with one of its own: both ends at 0.97 pu, by the closed form of each of the three."""
+    shared, own, low = (0.01, 0.02), ((0.05, 0.05), (0.10, 0.05)), 0.97
+    net, buses = a_net((0, *shared), (1, *own[0]), (1, *own[1]))
+
+    def beyond(middle):
+        """Return both powers, and by how much the source would be above 1 pu."""
+        p = np.array([fits_pu(r, x, low, sent=middle) for r, x in own])
+        lost = (p / low) ** 2
+        total, q = np.array([p.sum(), 0.0]) + lost @ np.array(own)
+        r, x = shared
+        return p, middle**2 + 2 * (r * total + x * q) + (r**2 + x**2) * (total**2 + q**2) / middle**2 - 1
+
+    middle = brentq(lambda v: beyond(v)[1], low, 1.0)
+    batch = gridedge.hosting_together(net, buses[1:], power_factor=1.0, limits={"vm_pu": [low, 1.05]}, tol_mw=1e-3)
+    assert batch.data["p_mw"].sel(plan="largest").values == pytest.approx(BASE_MVA * beyond(middle)[0], abs=3e-3)
+    assert set(batch.data["binding"].sel(plan="largest").item().split(", ")) == {f"bus {b} (low)" for b in buses[1:]}
 
 
 def test_sites_that_draw_at_other_times_do_not_meet():
