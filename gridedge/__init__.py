@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from gridedge.measure.rulebook import check
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
+    from gridedge.planning.harmonics import harmonic_screen
     from gridedge.planning.hosting.capacity import hosting_capacity
     from gridedge.planning.sizing import size_battery
+    from gridedge.planning.unbalance import unbalance
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
     from gridedge.sites.equipment import check_equipment
@@ -46,6 +48,8 @@ _HOMES = {
     "size_battery": "gridedge.planning.sizing",
     "compare": "gridedge.planning.compare",
     "close_loop": "gridedge.planning.droop",
+    "harmonic_screen": "gridedge.planning.harmonics",
+    "unbalance": "gridedge.planning.unbalance",
     "hosting_capacity": "gridedge.planning.hosting.capacity",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
@@ -68,6 +72,7 @@ __all__ = [
     "fit_training",
     "flicker",
     "generate",
+    "harmonic_screen",
     "hosting_capacity",
     "mitigate",
     "request_sheet",
@@ -75,6 +80,7 @@ __all__ = [
     "size_battery",
     "solve",
     "to_pandapower",
+    "unbalance",
 ]
 
 
