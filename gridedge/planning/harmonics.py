@@ -230,7 +230,13 @@ def harmonic_screen(
         ds[f"v{end}_percent"] = ("loads", "harmonic"), np.array([v[row] for v in values]), {"units": "%"}
         ds[f"thd{end}_percent"] = ("loads", "bus"), np.array(totals), {"units": "%"}
     findings = judge_currents(
-        percent, asked, vn_kv, power / s_mva, ratio_known=not grid.assumed, where=where, note=_origin(from_spectrum)
+        percent,
+        asked,
+        vn_kv,
+        power / s_mva,
+        ratio_known=not grid.assumed,
+        where=where,
+        note=f"spectrum {from_spectrum.name} ({from_spectrum.mark})",
     )
     findings += judge_voltages(
         ds["v_percent"].values, asked, vn_kv, shifted=ds["v_shifted_percent"].values, known=not grid.assumed,
