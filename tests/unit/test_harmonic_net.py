@@ -187,3 +187,19 @@ def test_a_bus_without_supply_and_an_order_of_zero_are_refused():
         impedances(grid, alone, [5.0])
     with pytest.raises(InputError, match="a harmonic order must be positive"):
         impedances(grid, bus, [0.0])
+
+
+def test_a_magnetising_branch_is_a_reactor():
+    """What the whole net draws at equal voltages is its shunts: conductance stays, susceptance falls with the order."""
+    net, hv = stiff()
+    lv = pp.create_bus(net, 0.4)
+    pp.create_transformer_from_parameters(
+        net, hv, lv, sn_mva=0.63, vn_hv_kv=UN_KV, vn_lv_kv=0.4, vkr_percent=1.0, vk_percent=6.0, pfe_kw=1.0,
+        i0_percent=0.3,
+    )  # fmt: skip
+    grid = harmonic_net(net, s_sc_mva=200.0)
+    first, fifth = (admittance(grid, h).sum() for h in (1.0, 5.0))
+    assert first.real == pytest.approx(1e-3 / grid.base_mva, rel=1e-2)
+    assert fifth.real == pytest.approx(first.real, rel=1e-6)
+    assert first.imag < 0
+    assert fifth.imag == pytest.approx(first.imag / 5, rel=1e-6)
