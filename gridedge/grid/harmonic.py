@@ -6,7 +6,7 @@ taps and three-winding transformers mean here what they mean to ``runpp``; only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -309,11 +309,19 @@ def impedances(
 
 
 def short_circuit_mva(net: HarmonicNet, bus: int) -> float:
-    """Return the short-circuit power at a bus in MVA: Un² / Z at the fundamental, loads left out.
+    """Return the short-circuit power at a bus in MVA: Un² / Z at the fundamental, loads and all shunts left out.
 
     Infinite at a bus that is held.
+
+    References
+    ----------
+    .. [1] IEC 60909-0: line capacitances and shunt admittances are neglected; the voltage factor c is 1 here.
     """
-    z = impedances(net, bus, [1.0])[net.row(bus), 0]
+    none, no_row = np.zeros_like(net.b), np.zeros_like(net.capacitive)
+    bare = replace(
+        net, g=none, b=none, g_back=none, b_back=none, shunt_g=no_row, capacitive=no_row, inductive=no_row
+    )  # fmt: skip
+    z = impedances(bare, bus, [1.0], long_lines=False)[net.row(bus), 0]
     return float(net.base_mva / abs(z)) if abs(z) > _ZERO_PU else float("inf")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gridedge import yamlfile
-from gridedge.errors import bad, nearest
+from gridedge.errors import bad, is_number, nearest
 from gridedge.measure.finding import Finding, Verdict
 from gridedge.measure.flicker_limits import LEVELS, Published
 from gridedge.spec import Spec, build
@@ -213,7 +213,7 @@ def as_orders(percent: Mapping[int, float]) -> NDArray[np.float64]:
         if not whole or not 2 <= order <= 50:
             cure = "Give whole orders from 2 to 50, in per cent of the fundamental; interharmonics have no limit here."
             raise bad("this is no order of a harmonic spectrum", repr(order), cure)
-        if not (math.isfinite(value) and value >= 0):
+        if not (is_number(value) and value >= 0):
             raise bad(f"current of order {order}", value, "Give per cent of the fundamental, zero or more.")
         values[order - 2] = value
     return values
