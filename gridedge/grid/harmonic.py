@@ -225,7 +225,19 @@ def admittance(
     .. [1] Arrillaga, Watson, Power System Harmonics, 2nd ed., 2003: long line; loads (from memory).
     .. [2] CIGRE WG 36-05, Electra 77, 1981: the model of loads (from memory).
     """
-    h = float(order)
+    values = _values(net, float(order), loads, resistance, long_lines)
+    rows, columns = _places(net)
+    return sp.csc_matrix((values, (rows, columns)), shape=(net.vn_kv.size, net.vn_kv.size))
+
+
+def _places(net: HarmonicNet) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return row and column of each value of :func:`_values`."""
+    f, t, own = net.from_row, net.to_row, np.arange(net.vn_kv.size)
+    return np.concatenate([f, t, f, t, own]), np.concatenate([f, t, t, f, own])
+
+
+def _values(net: HarmonicNet, h: float, loads: LoadModel, resistance: Resistance, long_lines: bool) -> Complex:
+    """Return the admittances at an order: both ends of the branches, both ways through them, then the buses."""
     rise = np.sqrt(h) if resistance == "sqrt" else 1.0
     # A negative reactance in series is a capacitor; that of a leg of three windings is none.
     forth = net.r * rise + 1j * np.where(net.is_series & (net.x < 0), net.x / h, net.x * h)
@@ -238,8 +250,7 @@ def admittance(
         shunt[net.is_line] = shunt_back[net.is_line] = across
     yf, yb = 1.0 / forth, 1.0 / back
     diagonal = net.shunt_g + 1j * (net.capacitive * h + net.inductive / h) + _load(net, h, loads)
-    n = diagonal.size
-    values = np.concatenate(
+    return np.concatenate(
         [
             (yf + shunt / 2) / np.abs(net.turns) ** 2,
             yb + shunt_back / 2,
@@ -248,9 +259,6 @@ def admittance(
             diagonal,
         ]
     )
-    f, t, own = net.from_row, net.to_row, np.arange(n)
-    rows, columns = np.concatenate([f, t, f, t, own]), np.concatenate([f, t, t, f, own])
-    return sp.csc_matrix((values, (rows, columns)), shape=(n, n))
 
 
 def impedances(
@@ -299,8 +307,13 @@ def impedances(
     keep = np.flatnonzero(free)
     unit = np.zeros(keep.size, dtype=complex)
     unit[np.searchsorted(keep, row)] = 1.0
+    rows, columns = _places(net)
+    inside = free[rows] & free[columns]
+    place = np.cumsum(free) - 1
+    at = place[rows[inside]], place[columns[inside]]
     for k, order in enumerate(h):
-        y = admittance(net, order, loads=loads, resistance=resistance, long_lines=long_lines)[keep][:, keep].tocsc()
+        values = _values(net, float(order), loads, resistance, long_lines)[inside]
+        y = sp.csc_matrix((values, at), shape=(keep.size, keep.size))
         try:
             z[keep, k] = spla.splu(y).solve(unit)
         except RuntimeError as error:
