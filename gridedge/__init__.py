@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from gridedge.measure.rulebook import check
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
+    from gridedge.planning.harmonics import harmonic_screen
     from gridedge.planning.hosting.capacity import hosting_capacity
     from gridedge.planning.hosting.deployments import hosting_deployments
     from gridedge.planning.hosting.pairs import hosting_pairs
     from gridedge.planning.hosting.together import hosting_together
     from gridedge.planning.sizing import size_battery
+    from gridedge.planning.unbalance import unbalance
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
     from gridedge.sites.equipment import check_equipment
@@ -49,6 +51,8 @@ _HOMES = {
     "size_battery": "gridedge.planning.sizing",
     "compare": "gridedge.planning.compare",
     "close_loop": "gridedge.planning.droop",
+    "harmonic_screen": "gridedge.planning.harmonics",
+    "unbalance": "gridedge.planning.unbalance",
     "hosting_capacity": "gridedge.planning.hosting.capacity",
     "hosting_pairs": "gridedge.planning.hosting.pairs",
     "hosting_together": "gridedge.planning.hosting.together",
@@ -74,6 +78,7 @@ __all__ = [
     "fit_training",
     "flicker",
     "generate",
+    "harmonic_screen",
     "hosting_capacity",
     "hosting_deployments",
     "hosting_pairs",
@@ -84,6 +89,7 @@ __all__ = [
     "size_battery",
     "solve",
     "to_pandapower",
+    "unbalance",
 ]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridedge import cli_generate, cli_hosting, cli_hosting_several, cli_weigh
+from gridedge import cli_generate, cli_hosting, cli_quality, cli_weigh
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ app.command()(cli_hosting.hosting)
 app.command()(cli_hosting_several.hosting_pairs)
 app.command()(cli_hosting_several.hosting_together)
 app.command()(cli_hosting_several.hosting_deployments)
+app.command()(cli_quality.harmonics)
 
 
 @app.command()

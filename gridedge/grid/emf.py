@@ -80,7 +80,14 @@ class Behind:
         return [f"impedance:{s.impedance}" for s in self.sources]
 
 
-def behind_impedance(net: Any, *, s_sc_mva: Given = None, rx: Given = None, xd_transient_pu: Given = None) -> Behind:
+def behind_impedance(
+    net: Any,
+    *,
+    s_sc_mva: Given = None,
+    rx: Given = None,
+    xd_transient_pu: Given = None,
+    subtransient: bool = False,
+) -> Behind:
     """Replace every source of a net by an EMF behind its impedance, in place, and keep the state.
 
     The state of the net as it stands is solved; E = V + Z I, with the current I that the source delivers in it.
@@ -101,6 +108,9 @@ def behind_impedance(net: Any, *, s_sc_mva: Given = None, rx: Given = None, xd_t
     xd_transient_pu : float or mapping, optional
         Transient reactance x'd of the machines on their own rating, all or by index of ``net.gen``; before the
         columns ``xd_transient_pu`` and ``xdss_pu`` (x''d, times 1.5) of ``net.gen``, these before 0.3. [pu]
+    subtransient : bool
+        Whether machines stand behind x''d instead, which the number given is then: before ``xdss_pu``, this before
+        ``xd_transient_pu`` over 1.5, this before 0.2.
 
     Returns
     -------
@@ -124,14 +134,14 @@ def behind_impedance(net: Any, *, s_sc_mva: Given = None, rx: Given = None, xd_t
     _refuse(net)
     known_indices(s_sc_mva, net.ext_grid, "s_sc_mva")
     known_indices(rx, net.ext_grid, "rx")
-    known_indices(xd_transient_pu, net.gen, "xd_transient_pu")
+    known_indices(xd_transient_pu, net.gen, "xd_subtransient_pu" if subtransient else "xd_transient_pu")
     if not reference.run_once(net):
         raise RunError("The power flow does not converge in the state that the EMFs shall be taken from.")
     buses = net.bus.index.to_numpy()
     before = _voltages(net, buses)
     v = dict(zip(buses.tolist(), before, strict=True))
 
-    replaced = list(_stiffnesses(net, v, s_sc_mva, rx, xd_transient_pu))
+    replaced = list(_stiffnesses(net, v, s_sc_mva, rx, xd_transient_pu, subtransient))
     beyond = _beyond_rating(net, replaced)
     sources = tuple(_put_behind(net, table, index, stiffness, v) for table, index, stiffness in replaced)
     remarks = _sentences(replaced) + beyond + _dc_lines(net, v)
@@ -193,7 +203,7 @@ def _refuse(net: Any) -> None:
 
 
 def _stiffnesses(
-    net: Any, v: dict[int, complex], s_sc_mva: Given, rx: Given, xd_transient_pu: Given
+    net: Any, v: dict[int, complex], s_sc_mva: Given, rx: Given, xd_transient_pu: Given, subtransient: bool
 ) -> Iterator[tuple[str, int, Stiffness]]:
     """Yield every source that takes part: its table, index and impedance."""
     nodes = net._pd2ppc_lookups["bus"]  # buses that a closed switch joins are one node
@@ -205,7 +215,7 @@ def _stiffnesses(
         here = at_node == node
         yield "ext_grid", i, of_ext_grid(net, i, s_sc_mva, rx, int(here.sum()), abs(s_mva[here].sum()) / here.sum())
     for i in live["gen"]:
-        yield "gen", i, of_gen(net, i, xd_transient_pu)
+        yield "gen", i, of_gen(net, i, xd_transient_pu, subtransient=subtransient)
 
 
 def _put_behind(net: Any, table: str, index: int, stiffness: Stiffness, v: dict[int, complex]) -> Source:

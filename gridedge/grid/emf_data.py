@@ -45,12 +45,15 @@ class Stiffness:
         Impedance at the nominal voltage of the source's bus. [pu]
     words : str
         What it stands on, the same for sources that share it.
+    assumed : bool
+        Whether its size is an assumption.
     """
 
     s_base_mva: float
     r_pu: float
     x_pu: float
     words: str
+    assumed: bool = False
 
 
 def of_ext_grid(net: Any, index: int, s_sc_mva: Given, rx: Given, sharing: int, carried_mva: float) -> Stiffness:
@@ -117,11 +120,11 @@ def of_ext_grid(net: Any, index: int, s_sc_mva: Given, rx: Given, sharing: int, 
     x_pu = factor / np.sqrt(1 + ratio**2)
     each = f"; {shared} sources share it" if shared > 1 else ""
     words = f"short-circuit power {mva(s_mva)} ({words}{each}), R/X {ratio:g} ({from_where})"
-    return Stiffness(s_mva / shared, float(ratio * x_pu), float(x_pu), words)
+    return Stiffness(s_mva / shared, float(ratio * x_pu), float(x_pu), words, "assumed" in words.split(", R/X")[0])
 
 
-def of_gen(net: Any, index: int, xd_transient_pu: Given) -> Stiffness:
-    """Return the transient reactance of a machine that holds its voltage; its resistance is left out.
+def of_gen(net: Any, index: int, xd_transient_pu: Given, *, subtransient: bool = False) -> Stiffness:
+    """Return the reactance of a machine that holds its voltage; its resistance is left out.
 
     Parameters
     ----------
@@ -131,6 +134,8 @@ def of_gen(net: Any, index: int, xd_transient_pu: Given) -> Stiffness:
         Of the generator.
     xd_transient_pu : float or mapping, optional
         Given by the user, see :func:`gridedge.grid.emf.behind_impedance`.
+    subtransient : bool
+        Whether the subtransient reactance is meant.
 
     Raises
     ------
@@ -138,24 +143,33 @@ def of_gen(net: Any, index: int, xd_transient_pu: Given) -> Stiffness:
         If a number is not positive, or nothing tells how large the machine is.
     """
     row = net.gen.loc[index]
-    x_pu = _given(xd_transient_pu, index)
+    kind, key = ("subtransient", "xd_subtransient_pu") if subtransient else ("transient", "xd_transient_pu")
+    x_pu, assumed = _given(xd_transient_pu, index), False
     if x_pu is not None:
         words = "given by the user"
+    elif subtransient and (x_pu := _cell(row, "xdss_pu")) is not None:
+        words = "the net's xdss_pu"
+    elif subtransient and (xds_pu := _cell(row, "xd_transient_pu")) is not None:
+        x_pu, words = xds_pu / _XDSS_TO_XDS, f"the net's xd_transient_pu over {_XDSS_TO_XDS:g}, typical; set {key}"
+    elif subtransient:
+        x_pu, assumed = ASSUMED_XD_TRANSIENT_PU / _XDSS_TO_XDS, True
+        words = f"assumed, typical 0.12 to 0.25; set {key}"
     elif (x_pu := _cell(row, "xd_transient_pu")) is not None:
         words = "the net's xd_transient_pu"
     elif (xdss_pu := _cell(row, "xdss_pu")) is not None:
         x_pu, words = _XDSS_TO_XDS * xdss_pu, f"{_XDSS_TO_XDS:g} times the net's xdss_pu, typical; set xd_transient_pu"
     else:
         x_pu, words = ASSUMED_XD_TRANSIENT_PU, "assumed, typical 0.15 to 0.4; set xd_transient_pu"
-    _positive(x_pu, f"transient reactance of gen {index}", "xd_transient_pu", "pu")
+        assumed = True
+    _positive(x_pu, f"{kind} reactance of gen {index}", key, "pu")
     s_mva, size = _rating(net, index)
     vn_kv = float(net.bus.at[row["bus"], "vn_kv"])
     own_kv = _cell(row, "vn_kv")
     if own_kv is not None:
         _positive(own_kv, f"rated voltage of gen {index}", "vn_kv in net.gen", "kV")
     ratio = 1.0 if own_kv is None else own_kv / vn_kv
-    words = f"transient reactance {x_pu:g} pu ({words}) on {size}"
-    return Stiffness(s_mva, 0.0, float(x_pu * ratio**2), words)
+    words = f"{kind} reactance {x_pu:g} pu ({words}) on {size}"
+    return Stiffness(s_mva, 0.0, float(x_pu * ratio**2), words, assumed or "assumed" in size)
 
 
 def _rating(net: Any, index: int) -> tuple[float, str]:

@@ -140,7 +140,8 @@ def solve(
     behind = Behind((), [])
     if sources != "held":
         moving = at_mean(own, moving)
-        behind = behind_impedance(own, **({} if sources == "emf" else dict(sources)))
+        given: dict[str, Any] = {} if sources == "emf" else dict(sources)
+        behind = behind_impedance(own, **given)
     flow = choose(own, moving, time, engine, tol_vm_pu, Supply(enforce_q_lims, supply == "headroom"))
     if rows is not None:
         check_supply(own, flow.out, rows)

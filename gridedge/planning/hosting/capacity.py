@@ -16,6 +16,7 @@ from gridedge.grid.trial import Trial
 from gridedge.measure.limit_sets import Given, load_limits
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
+from gridedge.planning.hosting.unstudied import not_studied, sentence
 
 
 def hosting_capacity(
@@ -98,6 +99,7 @@ def hosting_capacity(
     names = bus_names(trial.own)
     ds = dataset(answers, trial.buses, [names[b] for b in trial.buses])
     thermal = series.thermal(trial)
+    missing = not_studied()
     ds.attrs = {
         "thermal": thermal,
         "supply": trial.supply,
@@ -107,7 +109,8 @@ def hosting_capacity(
         "tol_mw": tol_mw,
         "engine_detail": trial.method,
         "error_vm_pu": series.error_vm_pu,
-        "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *_remarks(thermal, ds)],
+        "not_studied": missing,
+        "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *_remarks(thermal, ds), *sentence(missing)],
     }
     return HostingResult(ds, wanted)
 

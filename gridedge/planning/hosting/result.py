@@ -92,7 +92,7 @@ class HostingResult:
         whether the element stands at the reference bus; and ``range_low_mw``, ``range_high_mw`` (bus, range), the later
         sizes at which all limits hold again.  ``limit`` is "not bound" where nothing binds up to ``capacity_mw``.
         ``attrs`` hold ``thermal`` ("known", "partly known" or "not known"), ``supply``, ``taps``, ``existing``,
-        ``remarks``, ``engine_detail`` and ``error_vm_pu``.
+        ``remarks``, ``not_studied``, ``engine_detail`` and ``error_vm_pu``.
     limits : LimitSet
         What was held.
     """
