@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
+    from gridedge.grid.tapchanger import settle_taps
     from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
     from gridedge.planning.compare import compare
@@ -37,6 +38,7 @@ _HOMES = {
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
+    "settle_taps": "gridedge.grid.tapchanger",
     "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
@@ -72,6 +74,7 @@ __all__ = [
     "mitigate",
     "request_sheet",
     "run",
+    "settle_taps",
     "size_battery",
     "solve",
     "to_pandapower",
