@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gridedge.grid.tapchanger import settle_taps
     from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
+    from gridedge.measure.voltage_report import voltage_report
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
     from gridedge.planning.hosting.capacity import hosting_capacity
@@ -43,6 +44,7 @@ _HOMES = {
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
     "flicker": "gridedge.measure.flicker",
+    "voltage_report": "gridedge.measure.voltage_report",
     "export": "gridedge.formats.write",
     "request_sheet": "gridedge.formats.sheet",
     "size_battery": "gridedge.planning.sizing",
@@ -78,6 +80,7 @@ __all__ = [
     "size_battery",
     "solve",
     "to_pandapower",
+    "voltage_report",
 ]
 
 
