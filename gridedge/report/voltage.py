@@ -26,7 +26,7 @@ class VoltageRow:
     lowest_at: str
     highest: str
     highest_at: str
-    heads: list[str]
+    heads: list[tuple[str, str]]
     cells: list[BandCell]
     taps: str
 
@@ -38,7 +38,7 @@ def voltage_rows(result: StudyResult) -> list[VoltageRow]:
 
 def _row(label: str, report: VoltageReport) -> VoltageRow:
     low, high = report.data.sel(bus=report.lowest[0]), report.data.sel(bus=report.highest[0])
-    heads = [f"{b.limit}, {b.low_pu:g} to {b.high_pu:g} pu" for b in report.bands]
+    heads = [(b.limit, f"{b.low_pu:g} to {b.high_pu:g} pu") for b in report.bands]
     taps = ", ".join(f"{name}: {count}" for name, count in report.operations.items())
     return VoltageRow(
         label, f"{low['vm_min_pu'].item():.4f} pu", f"bus {report.lowest[0]}",
