@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
+    from gridedge.grid.tapchanger import settle_taps
     from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
+    from gridedge.measure.voltage_report import voltage_report
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
     from gridedge.planning.harmonics import harmonic_screen
@@ -42,10 +44,12 @@ _HOMES = {
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
+    "settle_taps": "gridedge.grid.tapchanger",
     "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
     "flicker": "gridedge.measure.flicker",
+    "voltage_report": "gridedge.measure.voltage_report",
     "export": "gridedge.formats.write",
     "request_sheet": "gridedge.formats.sheet",
     "size_battery": "gridedge.planning.sizing",
@@ -86,10 +90,12 @@ __all__ = [
     "mitigate",
     "request_sheet",
     "run",
+    "settle_taps",
     "size_battery",
     "solve",
     "to_pandapower",
     "unbalance",
+    "voltage_report",
 ]
 
 

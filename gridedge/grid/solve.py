@@ -165,7 +165,7 @@ def solve(
     sample, lost = march(flow.segments, moving, plan, flow.out, judged, on_part, executor)
     if not converged.any():
         raise RunError(_no_step(injections, time))
-    ds = _dataset(keep, plan, flow.segments, flow.out, own, clock, converged, injections)
+    ds = as_dataset(keep, plan, flow.segments, flow.out, own, clock, converged, injections)
     ds.attrs |= {"engine": flow.engine, "engine_detail": flow.detail, "engine_why": flow.why, "dt_s": dt_s}
     if behind.sources:
         ds = ds.drop_sel(bus=behind.added_buses, branch=behind.added_branches)
@@ -217,7 +217,7 @@ def _plan(
     return Plan(names, low, high, chosen)
 
 
-def _dataset(
+def as_dataset(
     keep: Whole | OnDisk | Reduced,
     plan: Plan,
     segments: Any,
@@ -227,6 +227,7 @@ def _dataset(
     converged: NDArray[np.bool_],
     injections: xr.Dataset | None,
 ) -> xr.Dataset:
+    """Return what is kept of all steps as the dataset that ``solve`` describes."""
     ds = xr.Dataset(keep.variables())
     ds["converged"] = ("time", converged)
     ds = ds.assign_coords(clock.coordinate()).assign_coords(

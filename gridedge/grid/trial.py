@@ -78,6 +78,9 @@ class Trial:
         If the net has no solution as it stands.
     """
 
+    finer = 1
+    """How many times closer together the sizes must be that a search looks at."""
+
     def __init__(self, net: Any, buses: Any, q_per_p: float, background: Background, shape: Any, supply: str):
         self.own, self.remarks = private_copy(net)
         self.q_per_p = q_per_p

@@ -27,7 +27,7 @@ def season_figure(
     ----------
     seasons : mapping of str to xarray.Dataset
         By strategy label: ``vm_pu(time, bus)`` [pu], coordinates ``time`` [s], ``bus`` and, if known,
-        ``bus_name(bus)``; attribute ``site_bus``.
+        ``busbus_words(bus)``; attribute ``site_bus``.
     base : xarray.Dataset, optional
         The same without the site.
     band_pu : tuple of float or None, optional
@@ -40,7 +40,7 @@ def season_figure(
     """
     first = _first(seasons)
     site_bus = int(first.attrs["site_bus"])
-    panels = [(f"at the connection: {_name(first, site_bus)}", site_bus)]
+    panels = [(f"at the connection: {bus_words(first, site_bus)}", site_bus)]
     panels += [(title, bus) for title, bus in _worst(seasons, band_pu) if bus != site_bus]
     figure = blank(
         "Voltage over the season: how near to its limits the site brings the feeder",
@@ -55,7 +55,7 @@ def season_figure(
             draw(figure, data["time"].values / divisor, voltage_at(data, bus), label, "pu", row=row, held=True,
                  colour=PALETTE[k % len(PALETTE)], width=width_of(k), dash=DASHES[k % len(DASHES)],
                  legend=row == 1)  # fmt: skip
-        for value in _near(seasons, bus, band_pu):
+        for value in near_limits(seasons, bus, band_pu):
             limit(figure, first["time"].values / divisor, value, "pu", row=row)
     figure.update_yaxes(title_text="voltage [pu]")
     figure.update_xaxes(title_text=f"time [{unit}]", row=len(panels), col=1)
@@ -103,31 +103,44 @@ def _first(seasons: Mapping[str, xr.Dataset]) -> xr.Dataset:
     raise bad("there is no season to draw", "0 strategies", "Give at least one strategy with its power flow.")
 
 
-def _name(data: xr.Dataset, bus: int) -> str:
+def bus_words(data: xr.Dataset, bus: int) -> str:
+    """Return a bus with its name, where it has one of its own."""
     if "bus_name" not in data.coords:
         return f"bus {bus}"
     name = str(data["bus_name"].sel(bus=bus).item())
     return f"bus {bus} ({name})" if name and name != str(bus) else f"bus {bus}"
 
 
-def _worst(seasons: Mapping[str, xr.Dataset], band_pu: Band | None) -> list[tuple[str, int]]:
-    """Return titles and buses of the lowest voltage and, where it is the nearer to its limit, of the highest."""
-    first = _first(seasons)
+def _lowest_and_highest(seasons: Mapping[str, xr.Dataset]) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the lowest and the highest voltage of every bus, over all strategies and steps."""
+    _first(seasons)
     low = xr.concat([data["vm_pu"].min("time") for data in seasons.values()], "strategy").min("strategy")
     high = xr.concat([data["vm_pu"].max("time") for data in seasons.values()], "strategy").max("strategy")
     if not np.isfinite(low.values).any():
         raise bad("no step of the season converged", "every vm_pu is NaN", "Look at converged(time) of the result.")
-    lowest = int(low["bus"].values[np.nanargmin(low.values)])
-    highest = int(high["bus"].values[np.nanargmax(high.values)])
-    worst = [(f"lowest of all buses: {_name(first, lowest)}", lowest)]
+    return low, high
+
+
+def extremes(seasons: Mapping[str, xr.Dataset]) -> tuple[int, int]:
+    """Return the buses with the lowest and with the highest voltage of all strategies and steps."""
+    low, high = _lowest_and_highest(seasons)
+    return int(low["bus"].values[np.nanargmin(low.values)]), int(high["bus"].values[np.nanargmax(high.values)])
+
+
+def _worst(seasons: Mapping[str, xr.Dataset], band_pu: Band | None) -> list[tuple[str, int]]:
+    """Return titles and buses of the lowest voltage and, where it is the nearer to its limit, of the highest."""
+    first = _first(seasons)
+    low, high = _lowest_and_highest(seasons)
+    lowest, highest = extremes(seasons)
+    worst = [(f"lowest of all buses: {bus_words(first, lowest)}", lowest)]
     if band_pu is not None and band_pu[1] is not None:
         room_above = band_pu[1] - float(high.max())
         if band_pu[0] is None or room_above < float(low.min()) - band_pu[0]:
-            worst.append((f"highest of all buses: {_name(first, highest)}", highest))
+            worst.append((f"highest of all buses: {bus_words(first, highest)}", highest))
     return worst
 
 
-def _near(seasons: Mapping[str, xr.Dataset], bus: int, band_pu: Band | None) -> list[float]:
+def near_limits(seasons: Mapping[str, xr.Dataset], bus: int, band_pu: Band | None) -> list[float]:
     """Return the limits worth drawing: a far one would press the curves into a line."""
     low, high = band_pu or (None, None)
     if low is None or high is None:

@@ -55,6 +55,7 @@ def page(result: StudyResult) -> str:
     from plotly.offline import get_plotlyjs
 
     from gridedge.report import plots, tables
+    from gridedge.report.voltage import voltage_rows
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE, encoding="utf-8"),
@@ -72,6 +73,7 @@ def page(result: StudyResult) -> str:
         requirements=tables.requirement_rows(result),
         equipment=tables.equipment_rows(result),
         summary=tables.summary_rows(result),
+        voltage=voltage_rows(result),
         compared=tables.comparison_rows(result),
         compared_heads=tables.comparison_heads(result),
         assumptions=tables.assumption_rows(result),

@@ -125,7 +125,7 @@ def unsolved(result: StudyResult) -> list[str]:
 
 
 def _grid_plots(result: StudyResult) -> list[Plot]:
-    from gridedge.plot import loading, network, voltage
+    from gridedge.plot import duration, loading, network, voltage
 
     seasons = {label: _rated(season) for label, season in parts(result, "season").items()}
     base = None if result.base is None else _rated(result.base)
@@ -144,6 +144,11 @@ def _grid_plots(result: StudyResult) -> list[Plot]:
         _plot(
             "plot-voltage", "Voltage over the season", lambda: voltage.season_figure(seasons, base, band_pu),
             "A limit is drawn where the voltage is on its side of the band.",
+        ),
+        _plot(
+            "plot-duration", "Voltage by duration", lambda: duration.duration_figure(seasons, base, band_pu),
+            "Each curve gives the share of the time in which the voltage of that bus lies higher. A limit is drawn "
+            "where the voltage is on its side of the band.",
         ),
         _plot(
             "plot-window-voltage", "Voltage within seconds", lambda: voltage.window_figure(windows),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from gridedge.measure.finding import Finding
+    from gridedge.measure.voltage_report import VoltageReport
     from gridedge.planning.compare import Comparison
     from gridedge.planning.sizing import BatterySize
     from gridedge.plot.change import Mark
@@ -88,6 +89,10 @@ class StudyResult(Protocol):
     @property
     def battery(self) -> BatterySize | None:
         """The smallest battery that meets the comparison's target alone."""
+
+    @property
+    def voltage(self) -> Mapping[str, VoltageReport]:
+        """By strategy, and without the site: time in bands, worst buses, duration curves, tap operations."""
 
     @property
     def marks(self) -> Sequence[Mark]:

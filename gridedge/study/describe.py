@@ -37,6 +37,11 @@ _SEASON = (
     "Over the season the site stands at the highest power of its measured stretch for voltages and loadings, and at "
     "its mean for losses; taps are held."
 )
+_SEASON_TAPS = (
+    "Over the season the site stands at the highest power of its measured stretch for voltages and loadings, and at "
+    "its mean for losses; tap changers follow it. On the waveform's clock they are held where they settle at that "
+    "hour, the site at its mean, from the positions of the feeder."
+)
 
 
 def notes(
@@ -57,8 +62,9 @@ def notes(
         for label, wave in campus.strategies.items()
         if "storage_inverter_mva" in wave.attrs
     ]
+    season = _SEASON if spec.taps is None else _SEASON_TAPS
     clock = _EMF if spec.waveform.sources == "emf" else _LOWER_BOUND
-    return [*remarks, *_generators(spec, net, shape), *shaped, *inverters, clock, _SEASON]
+    return [*remarks, *_generators(spec, net, shape), *shaped, *inverters, clock, season]
 
 
 def _once(remarks: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from gridedge import sources, yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
+from gridedge.grid.tap_data import TapControl
 from gridedge.measure.limits import Limits
 from gridedge.measure.rulebook import AnyRule
 from gridedge.planning.prices import Prices
@@ -157,6 +158,8 @@ class StudySpec(Spec):
     background: Background
     waveform: Waveform
     limits: Limits
+    taps: TapControl | None = None
+    """Tap changers that follow the season; left out, taps are held as they stand in the feeder."""
     requirement: tuple[AnyRule, ...] = ()
     """The utility's requirements on this site."""
     rulebook: str | None = "operators"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from gridedge.measure.voltage_report import VoltageReport
     from gridedge.planning.compare import Comparison
     from gridedge.planning.sizing import BatterySize
     from gridedge.plot.change import Mark
@@ -63,6 +64,8 @@ class Result:
         Limits on changes, to be drawn.
     bands : list of Band
         Bands of frequencies that rules speak of, to be drawn.
+    voltage : dict of VoltageReport
+        By strategy and "without the site": time in bands over the season, worst buses, duration curves, tap operations.
     out : Path or None
         Folder the result was written to.
     """
@@ -86,4 +89,5 @@ class Result:
     battery: BatterySize | None = None
     marks: list[Mark] = field(default_factory=list)
     bands: list[Band] = field(default_factory=list)
+    voltage: dict[str, VoltageReport] = field(default_factory=dict)
     out: Path | None = None

@@ -15,8 +15,10 @@ import xarray as xr
 
 from gridedge import schema
 from gridedge.measure.finding import Finding
+from gridedge.measure.limit_sets import VoltageLimit
 from gridedge.measure.limits import check_limits
 from gridedge.measure.rulebook import AnyRule, Rulebook, VoltageChangeRule, check, load_rulebook
+from gridedge.measure.voltage_report import VoltageReport, voltage_report
 from gridedge.profiles.job import TrainingProfile
 from gridedge.study import answer, describe, store
 from gridedge.study.campus import Campus, build_campus
@@ -26,6 +28,7 @@ from gridedge.study.result import Result
 from gridedge.study.tasks import FlowTask, Window, feeder_of, solve_all
 from gridedge.study.weigh import weigh
 
+WITHOUT_SITE = "without the site"
 _PARTS = ("season", "season_mean", "window_peak", "window_lightest")
 
 
@@ -44,9 +47,9 @@ def run(
     study : str, path, dict or StudySpec
         A shipped study's name, a YAML file, its content, or the spec itself.
     out : str or path, optional
-        Folder to write to: one NetCDF per strategy, ``summary.csv``, ``findings.json``, ``manifest.json`` and
-        ``report.html``; with ``compare`` also ``comparison.csv`` and ``comparison.json``.  Nothing is written if left
-        out, and nothing half.
+        Folder to write to: one NetCDF per strategy, ``summary.csv``, ``findings.json``, ``voltage.csv`` and
+        ``voltage.json``, ``manifest.json`` and ``report.html``; with ``compare`` also ``comparison.csv`` and
+        ``comparison.json``.  Nothing is written if left out, and nothing half.
     settings : iterable of str
         ``KEY.SUBKEY=VALUE`` put over the study.
     executor : concurrent.futures.Executor, optional
@@ -144,7 +147,22 @@ def _solve(
         battery=battery,
         marks=describe.marks(spec, rules),
         bands=describe.bands(spec, rules),
+        voltage=_voltage(spec, flows, list(campus.strategies)),
     )
+
+
+def _voltage(
+    spec: StudySpec, flows: Mapping[tuple[str, str], xr.Dataset], strategies: list[str]
+) -> dict[str, VoltageReport]:
+    """Return the voltage report of the season without the site and of each strategy, by label."""
+    band = spec.limits.vm_pu
+    own = [VoltageLimit(limit="voltage", name="the study's band", vm_pu=band)] if band is not None else []
+    named = {WITHOUT_SITE: flows["", "without site"], **{label: flows[label, "season"] for label in strategies}}
+    reports = {}
+    for label, season in named.items():
+        if np.isfinite(season["vm_pu"].values).any():
+            reports[label] = voltage_report(season, [*own, "en50160"])
+    return reports
 
 
 def _behind(spec: StudySpec) -> str | None:
@@ -168,15 +186,17 @@ def _tasks(
 ) -> list[FlowTask]:
     step_s = spec.background.shape.step_s
     one = (feeder, spec.reference_bus, spec.background.generation)
-    tasks = [FlowTask("", "without site", *one, None, shape, season_s, step_s)]
+    tasks = [FlowTask("", "without site", *one, None, shape, season_s, step_s, taps=spec.taps)]
     for label, wave in campus.strategies.items():
         for part, how in (("season", "max"), ("season_mean", "mean")):
-            tasks.append(FlowTask(label, part, *one, _held(wave, how, season_s, step_s), shape, season_s, step_s))
+            held = _held(wave, how, season_s, step_s)
+            tasks.append(FlowTask(label, part, *one, held, shape, season_s, step_s, taps=spec.taps))
         for part, hour in (("window_peak", int(np.argmax(shape))), ("window_lightest", int(np.argmin(shape)))):
             cut = _window(wave, campus.window_start_s, spec.waveform.window_s, spec.waveform.dt_s)
             start = cut["time"].values[:1]
             fine = Window(bus, spec.waveform.for_solve(), spec.waveform.tol_vm_pu)
-            tasks.append(FlowTask(label, part, *one, cut, shape[[hour]], start, spec.waveform.window_s, fine))
+            length_s = spec.waveform.window_s
+            tasks.append(FlowTask(label, part, *one, cut, shape[[hour]], start, length_s, fine, spec.taps))
     return tasks
 
 

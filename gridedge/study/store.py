@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from gridedge.errors import bad
 from gridedge.study.model import file_name
 
@@ -87,7 +89,7 @@ def _swap(part: Path, out: Path) -> None:
 
 
 def write(result: Result, folder: Path) -> None:
-    """Write one NetCDF per strategy, the season without the site, summary, findings and manifest."""
+    """Write one NetCDF per strategy, the season without the site, summary, findings, voltages and manifest."""
     for label, tree in result.data.items():
         write_tree(tree, folder / f"{file_name(label)}.nc")
     result.base.pipe(_storable).to_netcdf(folder / WITHOUT_SITE, engine="h5netcdf")
@@ -96,6 +98,11 @@ def write(result: Result, folder: Path) -> None:
     (folder / "findings.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     seen = [{"strategy": label, **f.to_dict()} for label, found in result.equipment.items() for f in found]
     (folder / "equipment.json").write_text(json.dumps(seen, indent=1), encoding="utf-8")
+    if result.voltage:
+        tables = pd.concat({label: report.table() for label, report in result.voltage.items()}, names=["strategy"])
+        tables.to_csv(folder / "voltage.csv", float_format="%.10g")
+        told = {label: report.to_dict() for label, report in result.voltage.items()}
+        (folder / "voltage.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     if result.comparison is not None:
         result.comparison.table.to_csv(folder / "comparison.csv", index_label="variant", float_format="%.10g")
         weighed = result.comparison.to_dict()

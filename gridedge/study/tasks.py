@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -13,6 +14,9 @@ import numpy as np
 import xarray as xr
 
 from gridedge.errors import RunError
+from gridedge.grid.tap_data import TapControl
+
+_AT_REST_S = 1e6  # time enough for any tap changer to come to rest
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class FlowTask:
         How long the last one holds. [s]
     window : Window, optional
         For the waveform's clock: reduced, but for the site's own bus.
+    taps : TapControl, optional
+        Tap changers that follow the season; on the waveform's clock they are held where they settle before.
     """
 
     strategy: str
@@ -70,6 +76,7 @@ class FlowTask:
     shape_time_s: np.ndarray
     shape_step_s: float
     window: Window | None = None
+    taps: TapControl | None = None
 
     @property
     def steps(self) -> int:
@@ -89,6 +96,7 @@ def solve_task(task: FlowTask) -> xr.Dataset:
     """Solve one task; runs in a worker or here."""
     from gridedge.grid.inject import scaled_background
     from gridedge.grid.solve import solve
+    from gridedge.grid.tapchanger import settle_taps
 
     net = feeder_of(task.feeder, task.reference_bus).net
     tables = ("load", "sgen", "gen") if task.generation == "follow" else ("load",)
@@ -96,15 +104,35 @@ def solve_task(task: FlowTask) -> xr.Dataset:
     for ds in background.values():
         ds.attrs["dt_s"] = task.shape_step_s
     try:
+        if task.window is None and task.taps is not None:
+            return settle_taps(net, task.site, background=background, taps=task.taps)
         if task.window is None:
             return solve(net, task.site, background=background)
         w = task.window
+        if task.taps is not None:
+            net = _settled(net, task, background)
         return solve(
             net, task.site, background=background, reduce=["min", "max", "mean"], at=[w.bus], sources=w.sources,
             tol_vm_pu=w.tol_vm_pu,
         )  # fmt: skip
     except RunError as error:
         raise RunError(f"{task.strategy}, {task.part.replace('_', ' ')}: {error}".lstrip(", ")) from error
+
+
+def _settled(net: Any, task: FlowTask, background: dict[str, xr.Dataset]) -> Any:
+    """Return a copy of the net with its taps where they settle at the hour of a window, the site at its mean."""
+    from gridedge.grid.tapchanger import settle_taps
+
+    assert task.site is not None
+    held = task.site.mean("time").expand_dims(time=task.shape_time_s).transpose("time", "site")
+    held = held.assign_coords(bus=task.site["bus"]).assign_attrs(dt_s=_AT_REST_S)
+    still = {table: ds.assign_attrs(dt_s=_AT_REST_S) for table, ds in background.items()}
+    found = settle_taps(net, held, background=still, taps=task.taps or True)
+    own = copy.deepcopy(net)
+    for label, position in zip(found["changer"].values, found["tap_pos"].values[0], strict=True):
+        table, _, index = str(label).partition(":")
+        own[table].at[int(index), "tap_pos"] = float(position)
+    return own
 
 
 def _stands_alone(task: FlowTask, results: dict[tuple[str, str], xr.Dataset]) -> None:

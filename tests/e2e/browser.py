@@ -16,6 +16,7 @@ PLOTS = (
     "plot-zoom",
     "plot-spectrum",
     "plot-voltage",
+    "plot-duration",
     "plot-window-voltage",
     "plot-loading",
     "plot-network",

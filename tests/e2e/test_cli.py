@@ -188,6 +188,8 @@ def test_a_second_run_replaces_the_first_and_has_the_same_bits_whoever_solves_it
         "no-mitigation.nc",
         "report.html",
         "summary.csv",
+        "voltage.csv",
+        "voltage.json",
         "without-site.nc",
     ]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]

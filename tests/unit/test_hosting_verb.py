@@ -100,7 +100,7 @@ def test_units_share_by_headroom_in_a_meshed_net():
         ({"power_factor": 1.2}, "power factor"),
         ({"existing": "worse"}, "unknown existing"),
         ({"supply": "nobody"}, "unknown supply"),
-        ({"taps": "settled"}, "unknown taps"),
+        ({"taps": "moving"}, "unknown taps"),
         ({"n_minus_1": True}, "outages"),
         ({"tol_mw": 0.0}, "tol_mw"),
         ({"max_mw": -1.0}, "max_mw"),

@@ -137,8 +137,8 @@ def test_page_is_the_same_each_time(text, result):
 def test_data_of_the_plots_is_whole_and_thin(text):
     sources = re.findall(r'<script type="application/json" data-for="([\w-]+)">(.*?)</script>', text, flags=re.DOTALL)
     assert [div for div, _ in sources] == [
-        "plot-waveform", "plot-zoom", "plot-spectrum", "plot-change", "plot-soc", "plot-voltage", "plot-window-voltage",
-        "plot-loading", "plot-network",
+        "plot-waveform", "plot-zoom", "plot-spectrum", "plot-change", "plot-soc", "plot-voltage", "plot-duration",
+        "plot-window-voltage", "plot-loading", "plot-network",
     ]  # fmt: skip
     for div, source in sources:
         figure = json.loads(source)
@@ -151,7 +151,7 @@ def test_data_of_the_plots_is_whole_and_thin(text):
 def test_what_cannot_be_drawn_says_why(result):
     blind = dataclasses.replace(result, network=None, data={})
     words = visible(page(blind))
-    assert words.count("Not drawn:") == 8
+    assert words.count("Not drawn:") == 9
     assert "there is no waveform to draw" in words
     assert "the result holds no picture of the network" in words
 

@@ -39,6 +39,8 @@ class Inputs:
 
     def few(self, states: NDArray[np.intp]) -> Float:
         """Return the values of scattered states, shape (state, element)."""
+        if not self.moving:
+            return np.zeros((states.size, 0))
         return np.concatenate([m.at_each(states) for m in self.moving], axis=1)
 
     def injections(self, x: Float) -> Complex:

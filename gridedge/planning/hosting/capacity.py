@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,10 @@ from gridedge.errors import bad, nearest
 from gridedge.grid.buses import bus_names
 from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
+from gridedge.grid.tap_data import TapControl, as_control
 from gridedge.grid.trial import Trial
-from gridedge.measure.limit_sets import Given, load_limits
+from gridedge.grid.trial_taps import SettledTrial
+from gridedge.measure.limit_sets import Given, LimitSet, load_limits, strictest
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
 from gridedge.planning.hosting.unstudied import not_studied, sentence
@@ -30,7 +32,7 @@ def hosting_capacity(
     background: Background = None,
     n_minus_1: bool = False,
     supply: Literal["auto", "slack", "headroom"] = "auto",
-    taps: Literal["held"] = "held",
+    taps: Literal["held", "settled"] | TapControl | Mapping[str, Any] = "held",
     max_mw: float | None = None,
     tol_mw: float = 0.01,
 ) -> HostingResult:
@@ -58,8 +60,11 @@ def hosting_capacity(
     supply : {"auto", "slack", "headroom"}
         Who delivers what the site draws: the slack in a radial net, else all units with limits in proportion to
         their headroom.
-    taps : {"held"}
-        Tap changers stay where they stand.
+    taps : {"held", "settled"}, TapControl or dict
+        Whether tap changers stay where they stand, or voltages and loadings are judged after they have settled in each
+        state, from where the step without the site left them.  ``settled`` takes what
+        :class:`gridedge.grid.tap_data.TapControl` assumes; a TapControl or a dict says which move, and how.  Voltage
+        steps are always those with the taps of before.
     max_mw : float, optional
         Highest size of interest; without, beyond the collapse where there is one. [MW]
     tol_mw : float
@@ -80,8 +85,10 @@ def hosting_capacity(
     -----
     The first break counted from zero is searched in levels, closer together for small sites, and refined between the
     two that enclose it.  All steps are solved at each level and at the answer.  A break that heals between two levels
-    is not seen.  Of a net whose ratings are placeholders the thermal limits are not known: ``attrs["thermal"]`` says
-    so, and a capacity is then an upper bound.
+    is not seen.  With settled taps the voltage over the size is a sawtooth, and such breaks lie before each move of a
+    tap: levels are four times as close there, and a remark names a limit that lies inside a dead band.
+    Of a net whose ratings are placeholders the thermal limits are not known: ``attrs["thermal"]`` says so, and a
+    capacity is then an upper bound.
 
     A voltage step is the difference between the solution with and without the site, sources held at their set-point:
     that hides what their own impedance adds, so the step is a lower bound, and the result says so.
@@ -93,7 +100,11 @@ def hosting_capacity(
     q_per_p = _tangent(power_factor)
     _check(existing, n_minus_1, supply, taps, max_mw, tol_mw)
     wanted = load_limits(limits)
-    trial = Trial(net, buses, q_per_p, background, shape, supply)
+    if taps == "held":
+        trial = Trial(net, buses, q_per_p, background, shape, supply)
+    else:
+        control = as_control(True if taps == "settled" else taps)
+        trial = SettledTrial(net, buses, q_per_p, background, shape, supply, control)
     series = in_every_step(trial, wanted, existing == "no_worse", tol_mw, max_mw)
     answers = series.answers
     names = bus_names(trial.own)
@@ -103,7 +114,7 @@ def hosting_capacity(
     ds.attrs = {
         "thermal": thermal,
         "supply": trial.supply,
-        "taps": taps,
+        "taps": "held" if taps == "held" else "settled",
         "existing": existing,
         "power_factor": power_factor,
         "tol_mw": tol_mw,
@@ -111,6 +122,13 @@ def hosting_capacity(
         "error_vm_pu": series.error_vm_pu,
         "not_studied": missing,
         "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *_remarks(thermal, ds), *sentence(missing)],
+        "remarks": [
+            *trial.remarks,
+            *condition(trial.own),
+            *series.remarks,
+            *_remarks(thermal, ds),
+            *_of_taps(trial, wanted),
+        ],
     }
     return HostingResult(ds, wanted)
 
@@ -127,6 +145,24 @@ def _remarks(thermal: str, ds: xr.Dataset) -> list[str]:
     return said
 
 
+def _of_taps(trial: Trial, limits: LimitSet) -> list[str]:
+    """Return what has to be said where taps settle."""
+    if not isinstance(trial, SettledTrial):
+        return []
+    said = []
+    if trial.hunted:
+        said.append(f"Tap changers hunt in {trial.hunted} of the states tried: every position is judged there.")
+    c = trial.changers
+    for one in strictest(limits, trial.steps):
+        inside = [n for n, low, high in zip(c.label, c.low, c.high, strict=True) if low < one.value < high]
+        if one.kind in {"low", "high"} and inside:
+            said.append(
+                f"{one.limit.name}: {one.value:g} pu lies inside the dead band of {', '.join(inside)}: it may break "
+                "just before a tap moves and hold again behind, and such a break is only seen where a level meets it."
+            )
+    return said
+
+
 def _tangent(power_factor: float) -> float:
     if isinstance(power_factor, bool) or not 0 < abs(power_factor) <= 1:
         cure = "Give 0.98 for lagging, -0.98 for leading, 1 for none of both."
@@ -134,11 +170,11 @@ def _tangent(power_factor: float) -> float:
     return float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
 
 
-def _check(existing: str, n_minus_1: bool, supply: str, taps: str, max_mw: float | None, tol_mw: float) -> None:
+def _check(existing: str, n_minus_1: bool, supply: str, taps: Any, max_mw: float | None, tol_mw: float) -> None:
     for name, value, known in (
         ("existing", existing, ("absolute", "no_worse")),
         ("supply", supply, ("auto", "slack", "headroom")),
-        ("taps", taps, ("held",)),
+        ("taps", taps if isinstance(taps, str) else "held", ("held", "settled")),
     ):
         if value not in known:
             raise bad(f"unknown {name}", str(value), nearest(str(value), known))

@@ -125,7 +125,8 @@ class Search:
         """Return the sizes that are looked at, from zero."""
         top = float(self.reach[k])
         top = top if self.max_mw is None else min(top, self.max_mw)
-        found = top * (np.arange(LEVELS + 1) / LEVELS) ** 2
+        count = LEVELS * self.trial.finer
+        found = top * (np.arange(count + 1) / count) ** 2
         last = top * _BEYOND**_MORE if self.max_mw is None else self.max_mw
         more = top * _BEYOND ** np.arange(1, 200)
         more = more[more < last * (1 - 1e-9)]
