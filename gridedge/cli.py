@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridedge import cli_generate, cli_hosting, cli_hosting_several, cli_weigh
-from gridedge import cli_generate, cli_hosting, cli_quality, cli_weigh
+from gridedge import cli_generate, cli_hosting, cli_hosting_several, cli_quality, cli_weigh
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:

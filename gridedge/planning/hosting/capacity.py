@@ -121,13 +121,13 @@ def hosting_capacity(
         "engine_detail": trial.method,
         "error_vm_pu": series.error_vm_pu,
         "not_studied": missing,
-        "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *_remarks(thermal, ds), *sentence(missing)],
         "remarks": [
             *trial.remarks,
             *condition(trial.own),
             *series.remarks,
             *_remarks(thermal, ds),
             *_of_taps(trial, wanted),
+            *sentence(missing),
         ],
     }
     return HostingResult(ds, wanted)
