@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
     from gridedge.sites.mitigate import mitigate
+    from gridedge.study.hosting_run import run_hosting
     from gridedge.study.run import run
 
 __version__ = "0.1.0"
@@ -49,6 +50,7 @@ _HOMES = {
     "hosting_capacity": "gridedge.planning.hosting.capacity",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
+    "run_hosting": "gridedge.study.hosting_run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
     "RunError": "gridedge.errors",
@@ -72,6 +74,7 @@ __all__ = [
     "mitigate",
     "request_sheet",
     "run",
+    "run_hosting",
     "size_battery",
     "solve",
     "to_pandapower",
