@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gridedge.planning.hosting.result import HostingResult
 
 _HELD_MOST = 12  # rows of the table of elements
+_MANY = 10  # buses from which on shares of them mean something
 
 
 def sentences(table: pd.DataFrame, found: HostingResult, requested_mw: float | None) -> list[str]:
@@ -33,7 +34,8 @@ def sentences(table: pd.DataFrame, found: HostingResult, requested_mw: float | N
     if len(table) == 1:
         said.append(_one(table))
     elif len(bound):
-        said.append(f"{_spread(table)}; each is asked alone.")
+        if len(table) >= _MANY:
+            said.append(f"{_spread(table)}; each is asked alone.")
         most, least = bound["capacity_mw"].idxmax(), bound["capacity_mw"].idxmin()
         said.append(f"Where something binds, most fits at {_at(table, most)}, least at {_at(table, least)}.")
     counts = table["binding"].value_counts()
