@@ -115,7 +115,9 @@ def _graph(net: Any) -> tuple[dict[int, Any], Edges]:
 
 def _sources(net: Any) -> list[int]:
     """Return the buses whose voltage is held: behind a generator's own transformer nobody else is fed."""
-    return [int(b) for table in ("ext_grid", "gen") for b in net[table].loc[net[table]["in_service"].astype(bool), "bus"]]
+    return [
+        int(b) for table in ("ext_grid", "gen") for b in net[table].loc[net[table]["in_service"].astype(bool), "bus"]
+    ]
 
 
 def _walk(net: Any, node_of: dict[int, Any], edges: Edges, names: Any) -> dict[Any, _Fed]:
@@ -177,7 +179,7 @@ def _at_bus(net: Any, tables: tuple[str, ...]) -> pd.Series:
     for table in tables:
         frame = net[table]
         if len(frame):
-            scaling = frame["scaling"] if "scaling" in frame else 1.0
+            scaling = frame.get("scaling", 1.0)
             power = (frame["p_mw"] * scaling).where(frame["in_service"].astype(bool), 0.0)
             total = total.add(power.groupby(frame["bus"]).sum(), fill_value=0.0)
     return total.reindex(net.bus.index)

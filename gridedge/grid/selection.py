@@ -43,7 +43,8 @@ def select_buses(
             chosen = [b for b in chosen if b in at]
         left = len(dark | out)
         if left and which == "all":
-            said.append(f"{left} buses are out of service or have no supply: left out.")
+            words = "1 bus is out of service or has" if left == 1 else f"{left} buses are out of service or have"
+            said.append(f"{words} no supply: left out.")
     else:
         chosen = [find_bus(net, b)[0] for b in which]
     for column, value in (within or {}).items():

@@ -33,6 +33,7 @@ LOOKS = {
     "voltage step": Look("#cc79a7", "diamond"),
     "flicker": Look("#f0e442", "hexagon"),
     "rapid voltage change": Look("#8a6fb0", "hexagon"),
+    "losses": Look("#a87900", "triangle-up"),
     "outage": Look("#1f2933", "x"),
     "supply": Look("#009e73", "cross"),
     "collapse": Look("#7a1f1f", "x"),

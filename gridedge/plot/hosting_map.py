@@ -99,9 +99,7 @@ def hosting_picture(table: pd.DataFrame, net: Drawing) -> HostingPicture:
         what = "a scheme, not a map: near means electrically near"
     elif not degrees:
         what = "a drawing, not a map"
-    course = [
-        known if len(known) else xy[pair] for known, pair in zip(net.course, net.ends.tolist(), strict=True)
-    ]
+    course = [known if len(known) else xy[pair] for known, pair in zip(net.course, net.ends.tolist(), strict=True)]
     at = {bus: k for k, bus in enumerate(net.bus.tolist())}
     rows = [at[bus] for bus in table.index.tolist()]
     return HostingPicture(
@@ -166,7 +164,8 @@ def capacity_figure(picture: HostingPicture) -> go.Figure:
                 x=picture.xy[mine, 0], y=picture.xy[mine, 1], mode="markers", name="capacity", showlegend=False,
                 marker={
                     "size": size, "color": picture.capacity_mw[mine], "colorscale": "Viridis",
-                    "cmin": min(float(picture.capacity_mw[mine].min()), picture.top_mw), "cmax": picture.top_mw, "colorbar": bar, "line": {"width": 0.7, "color": "#ffffff"},
+                    "cmin": min(float(picture.capacity_mw[mine].min()), picture.top_mw), "cmax": picture.top_mw,
+                    "colorbar": bar, "line": {"width": 0.7, "color": "#ffffff"},
                 },
                 text=[picture.words[k] for k in mine], hovertemplate="%{text}<extra></extra>",
             )
@@ -213,9 +212,7 @@ def _network(figure: go.Figure, picture: HostingPicture) -> None:
         x += [*np.round(course[:, 0], 7).tolist(), None]
         y += [*np.round(course[:, 1], 7).tolist(), None]
     line = {"color": _NETWORK, "width": 1.1 if len(picture.course) <= 600 else 0.6}
-    figure.add_trace(
-        go.Scatter(x=x, y=y, mode="lines", name="the net", line=line, hoverinfo="skip", showlegend=False)
-    )
+    figure.add_trace(go.Scatter(x=x, y=y, mode="lines", name="the net", line=line, hoverinfo="skip", showlegend=False))
 
 
 def _axes(figure: go.Figure, picture: HostingPicture) -> None:

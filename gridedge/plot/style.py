@@ -133,9 +133,7 @@ def draw(
     )  # fmt: skip
 
 
-def limit(
-    figure: go.Figure, x: ArrayLike, value: float, unit: str, *, row: int = 1, word: str = "limit"
-) -> None:
+def limit(figure: go.Figure, x: ArrayLike, value: float, unit: str, *, row: int = 1, word: str = "limit") -> None:
     """Draw a limit, or what else the word says, across a panel, with its value written at the line."""
     position, _ = _closed(x, x)
     figure.add_trace(

@@ -84,7 +84,7 @@ class HostingStudy(Assuming, Protocol):
 
     @property
     def requested_mw(self) -> float | None:
-        """A wished size. [MW]"""
+        """A wished size, in MW."""
 
 
 @dataclass(frozen=True)

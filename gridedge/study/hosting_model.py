@@ -18,8 +18,8 @@ from gridedge.study.model import Background, Placed
 
 KINDS = ("hosting",)
 _FORWARDED = (
-    "power_factor", "existing", "supply", "taps", "max_mw", "tol_mw", "n_minus_1", "waveform", "hours",
-    "requested_mw", "curve", "s_sc_mva",
+    "power_factor", "existing", "supply", "taps", "max_mw", "tol_mw", "n_minus_1", "emergency_percent",
+    "post_outage_vm_pu", "waveform", "hours", "sources", "requested_mw", "curve",
 )  # fmt: skip
 
 
@@ -56,24 +56,28 @@ class HostingSpec(Spec):
         "auto", mark="chosen", source="the slack in a radial net, else every unit in proportion to its headroom"
     )
     """Who delivers what the site draws."""
-    taps: str = quantity("held", mark="chosen", source="tap changers stay where the net has them")
+    taps: str | dict[str, Any] = quantity("held", mark="chosen", source="tap changers stay where the net has them")
     """Whether tap changers stay, or settle."""
     max_mw: float | None = Field(None, gt=0)
     """Highest size of interest. [MW]"""
     tol_mw: float = quantity(0.01, mark="chosen", source="finer than any map shows", gt=0)
     """How near to the break an answer is. [MW]"""
-    n_minus_1: bool | dict[str, Any] | None = None
-    """Whether the limits hold with any one element out, or how they do."""
-    waveform: str | dict[str, Any] | None = None
-    """The site's waveform, for limits on flicker and rapid changes."""
-    hours: str | int | dict[str, Any] | tuple[int | float, ...] | None = None
+    n_minus_1: bool | str | tuple[str | tuple[str, ...], ...] | None = None
+    """Whether the limits hold after outages too: of everything, of what a word or a file names, or of a list."""
+    emergency_percent: float | str | None = None
+    """Highest loading after an outage, of the normal rating, or the column that holds it. [%]"""
+    post_outage_vm_pu: tuple[float, float] | None = None
+    """Voltage band after an outage. [pu]"""
+    waveform: str | None = None
+    """The site's waveform, by the name of a profile, for limits on flicker and rapid changes."""
+    hours: str | tuple[float, ...] | None = None
     """Which hours of the series are looked at."""
+    sources: str | dict[str, float] | None = None
+    """What grids and machines do within seconds."""
     requested_mw: float | None = Field(None, gt=0)
     """A wished size, held against what fits. [MW]"""
     curve: bool | None = None
-    """Whether the margin is kept for every size."""
-    s_sc_mva: float | None = Field(None, gt=0)
-    """Short-circuit power of every external grid. [MVA]"""
+    """Whether how near each limit is at every size is kept."""
 
     @field_validator("buses", mode="before")
     @classmethod

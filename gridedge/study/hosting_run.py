@@ -143,7 +143,11 @@ def _solve(study: HostingStudy, date: str, began: float) -> HostingStudyResult:
     with study.at("within" if spec.within else "buses"):
         buses, said = select_buses(feeder.net, spec.buses, spec.within)
     background = _background(spec, feeder.net)
-    found = hosting_capacity(feeder.net, buses=buses, limits=limits, background=background, **spec.forwarded())
+    given = spec.forwarded()
+    for name in ("n_minus_1", "waveform"):  # a file is looked for beside the study
+        if isinstance(given.get(name), str) and (study.base / given[name]).is_file():
+            given[name] = str(study.base / given[name])
+    found = hosting_capacity(feeder.net, buses=buses, limits=limits, background=background, **given)
     steps = 1 if background is None else next(iter(background.values())).sizes["time"]
     table = published(found, feeder.net, date)
     picture, not_drawn, no_places = _picture(table, feeder.net)
@@ -176,7 +180,7 @@ def _background(spec: HostingSpec, net: Any) -> dict[str, Any] | None:
     shape = spec.background.shape
     steps = len(shape.values) * spec.background.days
     tables = ("load", "sgen", "gen") if spec.background.generation == "follow" else ("load",)
-    time_s = shape.step_s * np.arange(steps)
+    time_s = shape.step_s * np.arange(steps, dtype=np.float64)
     made = {t: scaled_background(net, t, shape.factor(steps), time_s) for t in tables if len(net[t])}
     for ds in made.values():
         ds.attrs["dt_s"] = shape.step_s
@@ -209,7 +213,8 @@ def _write(result: HostingStudyResult, spec: HostingSpec, folder: Path) -> None:
     if result.picture is not None:
         from gridedge.plot.hosting_svg import write_svg
 
-        below = f"{len(result.table)} buses, each asked alone; {result.found.limits.title or 'own limits'}"
+        held = ", ".join(row["name"] for row in result.limits) or "no limits"
+        below = f"{len(result.table)} buses, each asked alone; {held}"
         write_svg(result.picture, folder / "map.svg", result.title, below)
     (folder / "study.yaml").write_text(spec.to_yaml(), encoding="utf-8")
     files = sorted([*(path.name for path in folder.iterdir()), store.MANIFEST, store.REPORT])

@@ -57,15 +57,15 @@ def sentences(table: pd.DataFrame, found: HostingResult, requested_mw: float | N
 def bottlenecks(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the elements that stop most buses: element, limit, how many, and the capacities they leave [MW]."""
     bound = table[table["binding"] != NOT_BOUND]
-    rows = [
+    groups = [(str(e), str(limit), g) for (e, limit), g in bound.groupby(["element", "limit"], sort=False)]
+    groups.sort(key=lambda group: (-len(group[2]), float(group[2]["capacity_mw"].min())))
+    return [
         {
-            "element": str(element), "limit": str(limit), "binding": str(group["binding"].iloc[0]),
-            "buses": len(group), "low_mw": float(group["capacity_mw"].min()),
-            "high_mw": float(group["capacity_mw"].max()),
+            "element": element, "limit": limit, "binding": str(group["binding"].iloc[0]), "buses": len(group),
+            "low_mw": float(group["capacity_mw"].min()), "high_mw": float(group["capacity_mw"].max()),
         }
-        for (element, limit), group in bound.groupby(["element", "limit"], sort=False)
+        for element, limit, group in groups[:_HELD_MOST]
     ]  # fmt: skip
-    return sorted(rows, key=lambda row: (-row["buses"], row["low_mw"]))[:_HELD_MOST]
 
 
 def limit_rows(limits: LimitSet) -> list[dict[str, str]]:
@@ -94,7 +94,7 @@ def facts(spec: HostingSpec, feeder: Any, found: HostingResult, steps: int, took
         ("Feeder", f"{feeder.name}: {feeder.title}"),
         ("Source of the feeder", f"{feeder.source} ({feeder.licence})"),
         ("Buses", f"{found.data.sizes['bus']} ({which}{', ' + where if where else ''})"),
-        ("Limits", found.limits.title or ", ".join(limit.name for limit in found.limits.limits) or "none"),
+        ("Limits", ", ".join(limit.name for limit in found.limits.limits) or "none"),
         ("Thermal limits", str(attrs["thermal"])),
         ("Where the net breaks a limit already", str(attrs["existing"]).replace("_", " ")),
         ("Power factor of a site", f"{spec.power_factor:g} ({lead})"),

@@ -3,9 +3,8 @@
 import json
 
 import numpy as np
+import pandapower as pp
 import pytest
-
-pp = pytest.importorskip("pandapower")
 
 from gridedge.errors import InputError
 from gridedge.grid.drawing import drawing
@@ -100,7 +99,7 @@ def test_buses_by_load_by_column_and_by_name():
     assert select_buses(net, "all", {"area": 2, "vn_kv": 20})[0] == [2, 3, 4]
     assert select_buses(net, ["b", 2])[0] == [4, 2]
     net.line.loc[1, "in_service"] = False  # a2 is dark
-    assert select_buses(net, "all") == ([0, 1, 2, 4], ["1 buses are out of service or have no supply: left out."])
+    assert select_buses(net, "all") == ([0, 1, 2, 4], ["1 bus is out of service or has no supply: left out."])
     with pytest.raises(InputError, match=r"no bus is left.*There are: 1, 2"):
         select_buses(net, "all", {"area": 7})
     with pytest.raises(InputError, match=r"no such column \(got aera\). Did you mean 'area'"):
@@ -125,3 +124,24 @@ def test_a_drawing_holds_every_branch_in_service():
     assert drawn.ends.tolist() == [[1, 2], [2, 3], [0, 1], [0, 1]]
     assert drawn.z_ohm[0] == pytest.approx(np.hypot(0.161, 0.117), rel=1e-6)
     assert drawn.z_ohm[2] == 0
+
+
+@pytest.mark.parametrize("feeder", ["mv_oberrhein", "cigre_mv", "illinois200"])
+def test_without_its_feeder_or_its_bank_a_bus_is_dark(feeder):
+    """What pandapower finds dark when a branch is out is what hangs on it, and nothing else."""
+    from pandapower.topology import unsupplied_buses
+
+    net = load_feeder(feeder).net
+    fed = feeding(net)
+    before = unsupplied_buses(net)
+    for label, mine in fed[fed["feeder"] != ""].groupby("feeder"):
+        table, _, index = label.partition(":")
+        net[table].loc[int(index), "in_service"] = False
+        assert unsupplied_buses(net) - before == set(mine.index)
+        net[table].loc[int(index), "in_service"] = True
+    for bank, mine in fed[fed["bank"] != ""].groupby("bank"):
+        names = net.trafo["name"].astype(str)
+        index = net.trafo.index[names == bank] if (names == bank).any() else [int(bank.partition(":")[2])]
+        net.trafo.loc[index, "in_service"] = False
+        assert unsupplied_buses(net) - before == set(mine.index)
+        net.trafo.loc[index, "in_service"] = True

@@ -18,13 +18,14 @@ _CLASS = {
     "high": "voltage too high",
     "step": "voltage step",
     "flicker": "flicker",
-    "rapid": "rapid voltage change",
+    "rapid_change": "rapid voltage change",
+    "losses": "losses",
     "supply": "supply",
     "collapse": "collapse",
 }
 BINDING = (
     "voltage too low", "voltage too high", "line", "transformer", "voltage step", "flicker", "rapid voltage change",
-    "outage", "supply", "collapse", "other", NOT_BOUND,
+    "losses", "outage", "supply", "collapse", "other", NOT_BOUND,
 )  # fmt: skip
 """Classes of what binds, in the order of legends."""
 NOT_KNOWN = ("queued_load_mw", "queued_generation_mw", "cost_share", "series_link")
