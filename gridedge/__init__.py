@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
     from gridedge.sites.mitigate import mitigate
+    from gridedge.study.hosting_run import run_hosting
     from gridedge.study.run import run
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ _HOMES = {
     "hosting_deployments": "gridedge.planning.hosting.deployments",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
+    "run_hosting": "gridedge.study.hosting_run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
     "RunError": "gridedge.errors",
@@ -90,6 +92,7 @@ __all__ = [
     "mitigate",
     "request_sheet",
     "run",
+    "run_hosting",
     "settle_taps",
     "size_battery",
     "solve",

@@ -54,11 +54,21 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that solve power flows.")] = 1,
 ) -> None:
-    """Run a study: power flows, results and a report."""
+    """Run a study, of one site or of hosting capacity: power flows, results and a report."""
+    from gridedge.study.hosting_model import is_hosting
     from gridedge.study.run import run as run_study
 
     target = out if out is not None else Path("gridedge-results") / Path(study).stem
     began = time.perf_counter()
+    if is_hosting(study, settings or []):
+        from gridedge.errors import bad
+        from gridedge.study.hosting_run import run_hosting
+
+        if workers > 1:
+            raise bad("a study of hosting capacity uses all cores by itself", f"--workers {workers}", "Leave it out.")
+        found = run_hosting(study, out=target, settings=settings or [])
+        cli_hosting.tell(found, time.perf_counter() - began)
+        return
     with _workers(workers) as executor:
         result = run_study(study, out=target, settings=settings or [], executor=executor, progress=_progress())
     _tell(result, time.perf_counter() - began)

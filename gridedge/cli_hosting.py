@@ -1,17 +1,25 @@
-"""The command line's door to the verb ``hosting_capacity``."""
+"""The command line's door to hosting capacity: one feeder, or a study of one."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from gridedge.study.hosting_run import HostingStudyResult
 
 _COLUMNS = ("bus_name", "capacity_mw", "limit", "element", "next_limit", "next_element", "next_mw")
 
 
 def hosting(
-    feeder: Annotated[str, typer.Argument(help="A feeder's name, simbench:CODE, or a net file.")],
+    feeder: Annotated[str, typer.Argument(help="A feeder's name, simbench:CODE, a net file, or a hosting study.")],
     bus: Annotated[
         list[str] | None,
         typer.Option("--bus", "-b", help="Index or name of a bus; give it again for more. All without."),
@@ -20,35 +28,95 @@ def hosting(
         list[str] | None,
         typer.Option("--limits", "-l", help="A limit set's name or a YAML file; several hold together."),
     ] = None,
-    power_factor: Annotated[float, typer.Option(help="Of the site: lagging, or leading where negative.")] = 0.98,
+    power_factor: Annotated[
+        float | None, typer.Option(help="Of the site: lagging, or leading where negative; 0.98 if left out.")
+    ] = None,
     existing: Annotated[
-        str, typer.Option(help="Where the net breaks a limit already: absolute (0 MW) or no_worse.")
-    ] = "absolute",
-    supply: Annotated[str, typer.Option(help="Who delivers: auto, slack or headroom.")] = "auto",
+        str | None, typer.Option(help="Where the net breaks a limit already: absolute (0 MW) or no_worse.")
+    ] = None,
+    supply: Annotated[str | None, typer.Option(help="Who delivers: auto, slack or headroom.")] = None,
     max_mw: Annotated[float | None, typer.Option(help="Highest size of interest in MW.")] = None,
-    tol_mw: Annotated[float, typer.Option(help="How near to the break, in MW.")] = 0.01,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write every bus to this .csv file.")] = None,
+    tol_mw: Annotated[float | None, typer.Option(help="How near to the break, in MW; 0.01 if left out.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Put over the study, e.g. requested_mw=5; may be given again."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for table, map, GeoJSON and report; or a .csv file for the table."),
+    ] = None,
 ) -> None:
-    """Find how much load each bus of a feeder can take as the net stands, and what stops it."""
-    from gridedge.planning.hosting.capacity import hosting_capacity
+    """Find how much load each bus of a feeder can take, and what stops it: a table, a map, a report."""
+    from gridedge.study.hosting_run import run_hosting
 
-    given: dict[str, Any] = {"limits": tuple(limits)} if limits else {}
-    found = hosting_capacity(
-        feeder,
-        buses=None if not bus else [int(b) if b.lstrip("-").isdigit() else b for b in bus],
-        power_factor=power_factor,
-        existing=existing,  # type: ignore[arg-type]  # the verb says what it knows
-        supply=supply,  # type: ignore[arg-type]
-        max_mw=max_mw,
-        tol_mw=tol_mw,
-        **given,
-    )
-    table = found.table()
+    given = {
+        "buses": [int(b) if b.lstrip("-").isdigit() else b for b in bus] if bus else None,
+        "limits": limits or None, "power_factor": power_factor, "existing": existing, "supply": supply,
+        "max_mw": max_mw, "tol_mw": tol_mw,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value is not None}
+    began = time.perf_counter()
+    table_only = out is not None and out.suffix.lower() == ".csv"
+    if table_only:
+        _refuse(out)
+    result = run_hosting(_study(feeder, given), out=None if table_only else out, settings=settings or [])
+    table = result.table
     typer.echo(table[list(_COLUMNS)].to_string(float_format=lambda x: f"{x:.2f}", na_rep="-"))
-    thermal = found.data.attrs["thermal"]
-    typer.echo(f"Delivered by: {found.data.attrs['supply']}. Thermal limits: {thermal}. Power factor {power_factor:g}.")
-    for sentence in found.remarks:
+    attrs = result.found.data.attrs
+    lead = f"Power factor {attrs['power_factor']:g}"
+    typer.echo(f"Delivered by: {attrs['supply']}. Thermal limits: {attrs['thermal']}. {lead}.")
+    tell(result, time.perf_counter() - began)
+    if table_only:
+        _write_table(table, out)
+
+
+def _refuse(out: Path | None) -> None:
+    """Refuse a place that cannot be written to before the search, not behind it."""
+    from gridedge.errors import bad
+
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise bad("the table cannot be written there", str(out), "Name a .csv file in a folder that exists.")
+
+
+def _write_table(table: pd.DataFrame, out: Path | None) -> None:
+    from gridedge.formats.files import together
+    from gridedge.formats.hosting_files import write_csv
+
+    assert out is not None
+    with together(out) as (beside,):
+        write_csv(table, beside)
+    typer.echo(f"Wrote {out}")
+
+
+def _study(feeder: str, given: dict[str, Any]) -> Any:
+    """Return the study that is meant: a file or a shipped one, or the study of a feeder as the options say."""
+    from gridedge import sources
+    from gridedge.errors import bad
+
+    if Path(feeder).suffix.lower() in (".yaml", ".yml") or (
+        feeder in sources.names("studies") and feeder not in sources.names("feeders")
+    ):
+        if given:
+            options = ", ".join("--bus" if name == "buses" else f"--{name.replace('_', '-')}" for name in given)
+            raise bad("these options are for a feeder, not for a study", options, "Use --set KEY=VALUE.")
+        return feeder
+    return {
+        "study": "hosting", "title": f"How much load fits on {feeder}",
+        "question": f"How many megawatts of computing can each bus of {feeder} take, and what stops it?",
+        "feeder": feeder, **given,
+    }  # fmt: skip
+
+
+def tell(result: HostingStudyResult, took_s: float) -> None:
+    """Print what came out, as a reader of a terminal wants it."""
+    for sentence in [*result.answer, *_notes(result)]:
         typer.echo(f"* {sentence}")
-    if out is not None:
-        table.to_csv(out, index_label="bus", float_format="%.10g")
-        typer.echo(f"Wrote {out}")
+    if result.out is not None:
+        if result.no_places:
+            typer.echo(f"No GeoJSON: {result.no_places}")
+        names = ", ".join(sorted(path.name for path in result.out.iterdir()))
+        typer.echo(f"\n{len(result.table)} buses, {took_s:.0f} s. Wrote to {result.out}: {names}")
+
+
+def _notes(result: HostingStudyResult) -> Sequence[str]:
+    return [f"Note: {note}" for note in result.notes]

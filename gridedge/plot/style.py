@@ -133,20 +133,20 @@ def draw(
     )  # fmt: skip
 
 
-def limit(figure: go.Figure, x: ArrayLike, value: float, unit: str, *, row: int = 1) -> None:
-    """Draw a limit across a panel, with its value written at the line."""
+def limit(figure: go.Figure, x: ArrayLike, value: float, unit: str, *, row: int = 1, word: str = "limit") -> None:
+    """Draw a limit, or what else the word says, across a panel, with its value written at the line."""
     position, _ = _closed(x, x)
     figure.add_trace(
         go.Scatter(
-            x=position[[0, -1]], y=[value, value], mode="lines", name="limit", legendgroup="limit", hoverinfo="skip",
-            showlegend=not any(trace.name == "limit" for trace in figure.data),
+            x=position[[0, -1]], y=[value, value], mode="lines", name=word, legendgroup=word, hoverinfo="skip",
+            showlegend=not any(trace.name == word for trace in figure.data),
             line={"color": LIMIT, "width": 1.2, "dash": "5px,3px"},
         ),
         row=row, col=1,
     )  # fmt: skip
     axis = "" if row == 1 else str(row)
     figure.add_annotation(
-        text=f"limit {value:g} {unit}", x=0, xref=f"x{axis} domain", xanchor="left", y=value, yref=f"y{axis}",
+        text=f"{word} {value:g} {unit}", x=0, xref=f"x{axis} domain", xanchor="left", y=value, yref=f"y{axis}",
         yanchor="bottom", showarrow=False, font={"size": 11, "color": LIMIT},
         bgcolor="rgba(255,255,255,0.75)", borderpad=1,
     )  # fmt: skip

@@ -25,7 +25,7 @@
       figure.layout.font = { size: 11 };
     }
     Plotly.newPlot(place, figure.data, figure.layout, config);
-    plots.push([place, figure.layout.height, place.id === "plot-network" ? 1 : PAPER_SCALE]);
+    plots.push([place, figure.layout.height, place.dataset.map !== undefined || place.id === "plot-network" ? 1 : PAPER_SCALE]);
   }
 
   let closed = [];

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -27,7 +28,11 @@ def write_report(result: StudyResult, path: Path) -> None:
     -----
     The page holds everything it shows and asks no host for anything; its own content policy forbids it to.
     """
-    text = page(result)
+    write_whole(page(result), path)
+
+
+def write_whole(text: str, path: Path) -> None:
+    """Write a page; a file that is there is replaced when the new one is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -51,21 +56,11 @@ def page(result: StudyResult) -> str:
     str
         The whole page; the same result gives the same text.
     """
-    import jinja2
-    from plotly.offline import get_plotlyjs
-
     from gridedge.report import plots, tables
     from gridedge.report.voltage import voltage_rows
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE, encoding="utf-8"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html.jinja").render(
+    return render(
+        "page.html.jinja",
         result=result,
         strategies=tables.strategies(result),
         notes=[*result.notes, *plots.unsolved(result)],
@@ -80,10 +75,28 @@ def page(result: StudyResult) -> str:
         marks=tables.marks(result),
         manifest=tables.manifest_groups(result.manifest),
         plots=[(plot, Markup(plot.data)) for plot in plots.plots(result)],
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()),
     )
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page from its template, with the look, the script and the drawing library that all pages share."""
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE, encoding="utf-8"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    shared = {
+        "style": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        "plotly": Markup(get_plotlyjs()),
+    }
+    return environment.get_template(template).render(**shared, **values)
 
 
 def _breakable(name: str) -> Markup:

@@ -58,22 +58,22 @@ def plots(result: StudyResult) -> list[Plot]:
 
     waveforms = parts(result, "waveform")
     made = [
-        _plot(
+        drawn(
             "plot-waveform", "Power at the meter", lambda: waveform.waveform_figure(waveforms),
             "All panels have the same scale. Grey is the power that the meter would see with no mitigation.",
         ),
-        _plot(
+        drawn(
             "plot-zoom", "Power at the meter, close up", lambda: waveform.zoom_figure(waveforms, result.zoom_s),
             "Each level is the mean over one step. The stretch shown is a typical one: its swing is the median of "
             "all stretches of this length.",
         ),
-        _plot(
+        drawn(
             "plot-spectrum", "Spectrum", lambda: spectrum.spectrum_figure(waveforms, result.bands),
             "A sine of 1 MW reads 1 MW (Hann window, mean taken off); of crowded lines the highest is drawn. Swings "
             "between 0.1 and 2 Hz are those that can meet electromechanical modes of a large grid; lamps flicker most "
             "near 9 Hz. Bars mark the bands that rules speak of.",
         ),
-        _plot(
+        drawn(
             "plot-change", "Largest change", lambda: change.change_figure(waveforms, result.marks),
             "Each curve gives the largest max - min of the power in any window of that length. A curve under a mark "
             "keeps that rule; a rule that filters the power first (open mark) is judged on the filtered power, so a "
@@ -82,7 +82,7 @@ def plots(result: StudyResult) -> list[Plot]:
     ]  # fmt: skip
     if any("soc_pu" in data for data in waveforms.values()):
         made.append(
-            _plot(
+            drawn(
                 "plot-soc", "State of charge", lambda: waveform.soc_figure(waveforms),
                 "A curve that ends below its start lives on stored energy: the run is then too short to judge by.",
             )
@@ -95,7 +95,7 @@ def plots(result: StudyResult) -> list[Plot]:
 def _pareto(comparison: Comparison) -> Plot:
     from gridedge.plot import pareto
 
-    return _plot(
+    return drawn(
         "plot-pareto", "Strategies", lambda: pareto.pareto_figure(comparison.table, comparison.currency),
         "A filled mark meets the target, an open one does not; a larger mark delays more work. No other choice wastes "
         "less, delays less and costs less than one on the dotted line.",
@@ -141,27 +141,27 @@ def _grid_plots(result: StudyResult) -> list[Plot]:
         )
 
     return [
-        _plot(
+        drawn(
             "plot-voltage", "Voltage over the season", lambda: voltage.season_figure(seasons, base, band_pu),
             "A limit is drawn where the voltage is on its side of the band.",
         ),
-        _plot(
+        drawn(
             "plot-duration", "Voltage by duration", lambda: duration.duration_figure(seasons, base, band_pu),
             "Each curve gives the share of the time in which the voltage of that bus lies higher. A limit is drawn "
             "where the voltage is on its side of the band.",
         ),
-        _plot(
+        drawn(
             "plot-window-voltage", "Voltage within seconds", lambda: voltage.window_figure(windows),
             "The network's state is held as it is at that hour, and the site's power moves. A quasi-steady envelope: "
             "approximate above some 10 Hz.",
         ),
-        _plot(
+        drawn(
             "plot-loading", "Loading over the season",
             lambda: loading.loading_figure(seasons, base, limit_percent),
             "At every step the fullest line, or transformer, of the whole network; it need not be the same one "
             "all the time.",
         ),
-        _plot(
+        drawn(
             "plot-network", "The feeder", draw_network,
             "Extremes of the season: lowest voltage of every bus, highest loading of every line. Colour and width "
             "of a line both grow with its loading. The menu switches the strategy; the colours keep their scale.",
@@ -176,7 +176,8 @@ def _rated(season: xr.Dataset) -> xr.Dataset:
     return season.assign(loading_percent=season["loading_percent"].where(season["rating_known"]))
 
 
-def _plot(div: str, title: str, draw: Callable[[], go.Figure], note: str) -> Plot:
+def drawn(div: str, title: str, draw: Callable[[], go.Figure], note: str) -> Plot:
+    """Return a figure for the page, or the reason why it could not be drawn."""
     try:
         figure = draw()
     except InputError as error:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from gridedge.spec import Assumption
 
 
-class StudyResult(Protocol):
+class Assuming(Protocol):
+    """A result that says what it stands on."""
+
+    @property
+    def assumptions(self) -> Sequence[Assumption]:
+        """Every number that the result stands on."""
+
+
+class StudyResult(Assuming, Protocol):
     """The parts of a study's result that a report shows; a strategy is named by its label throughout."""
 
     @property
@@ -49,10 +57,6 @@ class StudyResult(Protocol):
     @property
     def summary(self) -> pd.DataFrame:
         """Scalar results: a row per strategy, columns with the unit in the name; NaN reads "cannot tell"."""
-
-    @property
-    def assumptions(self) -> Sequence[Assumption]:
-        """Every number that the result stands on."""
 
     @property
     def manifest(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from gridedge.measure.finding import Finding, Verdict, overall
-from gridedge.report.result import StudyResult
+from gridedge.report.result import Assuming, StudyResult
 from gridedge.report.words import CANNOT_TELL, heading, moment, number, quantity
 from gridedge.spec import Assumption, Mark
 
@@ -182,13 +182,13 @@ def _figure(value: float, unit: str) -> str:
     return "\u2013" if math.isnan(value) else number(value, unit)
 
 
-def assumption_rows(result: StudyResult) -> list[Assumption]:
+def assumption_rows(result: Assuming) -> list[Assumption]:
     """Return the assumptions, the least known first, in their own order within a mark."""
     order: Sequence[Mark] = ("assumed", "quoted", "measured", "chosen")
     return sorted(result.assumptions, key=lambda assumption: order.index(assumption.mark))
 
 
-def marks(result: StudyResult) -> list[tuple[str, int]]:
+def marks(result: Assuming) -> list[tuple[str, int]]:
     """Return how many assumptions bear each mark."""
     seen = Counter(assumption.mark for assumption in assumption_rows(result))
     return [(mark, count) for mark, count in seen.items()]

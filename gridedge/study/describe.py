@@ -207,10 +207,15 @@ def manifest(spec: StudySpec, feeder: Any, flows: Mapping[tuple[str, str], xr.Da
         "power_flows_not_converged": int(sum(int((~ds["converged"].values).sum()) for ds in flows.values())),
         "sources": {"season": "held at their set-point", "windows": spec.waveform.for_solve()},
         "reductions": {"season": "max of the measured stretch, held", "season_mean": "mean of it, held"},
-        "versions": {"python": platform.python_version(), **{n: _version(n) for n in _VERSIONS}},
+        "versions": versions(),
         "platform": platform.platform(),
         "time_taken_s": round(time.perf_counter() - began, 2),
     }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what the numbers hang on."""
+    return {"python": platform.python_version(), **{n: _version(n) for n in _VERSIONS}}
 
 
 def _part(key: tuple[str, str]) -> str:

@@ -206,10 +206,9 @@ def file_name(label: str) -> str:
 
 
 @dataclass(frozen=True)
-class Study:
-    """A study, the folder that its relative paths start from, and where its values were written."""
+class Placed:
+    """Something read from a file: the folder that its relative paths start from, and where its values were written."""
 
-    spec: StudySpec
     base: Path
     where: Callable[[yamlfile.Loc], str]
 
@@ -228,6 +227,13 @@ class Study:
         return (
             known if re.search(r":\d+$", known) or not here or known == here else ", ".join(filter(None, (here, known)))
         )
+
+
+@dataclass(frozen=True)
+class Study(Placed):
+    """A study of one site."""
+
+    spec: StudySpec
 
 
 def load_study(study: str | Path | Mapping[str, Any] | StudySpec, settings: Iterable[str] = ()) -> Study:
@@ -249,7 +255,7 @@ def load_study(study: str | Path | Mapping[str, Any] | StudySpec, settings: Iter
     if isinstance(study, StudySpec):
         if settings:
             raise bad("settings need a study file or a dict", "StudySpec", "Use study.model_copy(update=...).")
-        return Study(study, Path.cwd(), lambda _: "")
+        return Study(Path.cwd(), lambda _: "", study)
     if isinstance(study, Mapping):
         document, base = yamlfile.Document(_plain(study)), Path.cwd()
     else:
@@ -279,7 +285,7 @@ def load_study(study: str | Path | Mapping[str, Any] | StudySpec, settings: Iter
     if problems:
         raise InputError(problems)
     _one_trace(spec)
-    return Study(spec, base, document.where)
+    return Study(base, document.where, spec)
 
 
 def _no_profile(document: yamlfile.Document) -> list[Problem]:

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from gridedge import schema
+from gridedge.errors import bad
 from gridedge.measure.finding import Finding
 from gridedge.measure.limit_sets import VoltageLimit
 from gridedge.measure.limits import check_limits
@@ -22,6 +23,7 @@ from gridedge.measure.voltage_report import VoltageReport, voltage_report
 from gridedge.profiles.job import TrainingProfile
 from gridedge.study import answer, describe, store
 from gridedge.study.campus import Campus, build_campus
+from gridedge.study.hosting_model import is_hosting
 from gridedge.study.model import Study, StudySpec, load_study
 from gridedge.study.picture import picture
 from gridedge.study.result import Result
@@ -74,6 +76,10 @@ def run(
     >>> result.summary  # doctest: +SKIP
     """
     began = time.perf_counter()
+    settings = [settings] if isinstance(settings, str) else list(settings)
+    if not isinstance(study, StudySpec) and is_hosting(study, settings):
+        what = str(study) if isinstance(study, str | Path) else "a dict"
+        raise bad("this is a study of hosting capacity", what, "Use gridedge.run_hosting, or `gridedge run`.")
     loaded = load_study(study, settings)
     if out is None:
         return _solve(loaded, executor, progress, began)
