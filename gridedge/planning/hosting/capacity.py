@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from gridedge.grid.trial import Trial
 from gridedge.measure.limit_sets import Given, load_limits
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
+from gridedge.planning.hosting.waveform import AtHours, read_waveform
 
 
 def hosting_capacity(
@@ -32,6 +33,9 @@ def hosting_capacity(
     taps: Literal["held"] = "held",
     max_mw: float | None = None,
     tol_mw: float = 0.01,
+    waveform: Any = None,
+    hours: Sequence[float] | None = None,
+    sources: Literal["emf", "held"] | Mapping[str, Any] = "emf",
 ) -> HostingResult:
     """Find how much load each bus can take, one site at a time, and what stops it.
 
@@ -63,6 +67,16 @@ def hosting_capacity(
         Highest size of interest; without, beyond the collapse where there is one. [MW]
     tol_mw : float
         A capacity holds all limits, and less than this above it one is broken. [MW]
+    waveform : Dataset, (array, dt_s) or str, optional
+        How the site's power moves within seconds, scaled so that its peak is the site's size; for limits on flicker and
+        rapid voltage changes, see :func:`gridedge.planning.hosting.waveform.read_waveform`.
+    hours : sequence of float, optional
+        Times of the background at which waveform and voltage step are solved, the net held [s]; without, where the net
+        draws most and where it draws least.
+    sources : {"emf", "held"} or dict
+        What grids and machines do within seconds, as for :func:`gridedge.solve`: EMFs behind their impedance, with
+        ``s_sc_mva``, ``rx`` and ``xd_transient_pu`` as given, as the net says, or assumed and stated.  ``held``: a
+        voltage step is a lower bound.
 
     Returns
     -------
@@ -82,8 +96,8 @@ def hosting_capacity(
     is not seen.  Of a net whose ratings are placeholders the thermal limits are not known: ``attrs["thermal"]`` says
     so, and a capacity is then an upper bound.
 
-    A voltage step is the difference between the solution with and without the site, sources held at their set-point:
-    that hides what their own impedance adds, so the step is a lower bound, and the result says so.
+    A voltage step is the difference between the settled state and that a moment after the site, at its full size, has
+    started or tripped: taps held, sources as EMFs.  It and the waveform are judged at ``hours``, at all buses.
 
     References
     ----------
@@ -93,8 +107,9 @@ def hosting_capacity(
     _check(existing, n_minus_1, supply, taps, max_mw, tol_mw)
     wanted = load_limits(limits)
     trial = Trial(net, buses, q_per_p, background, shape, supply)
-    series = in_every_step(trial, wanted, existing == "no_worse", tol_mw, max_mw)
-    answers = series.answers
+    within = AtHours(trial, wanted, None if waveform is None else read_waveform(waveform, power_factor), hours, sources)
+    series = in_every_step(trial, within.left(), existing == "no_worse", tol_mw, max_mw)
+    answers = within.narrowed(series.answers, tol_mw, max_mw)
     names = bus_names(trial.own)
     ds = dataset(answers, trial.buses, [names[b] for b in trial.buses])
     thermal = series.thermal(trial)
@@ -102,12 +117,13 @@ def hosting_capacity(
         "thermal": thermal,
         "supply": trial.supply,
         "taps": taps,
+        "waveform": within.judged,
         "existing": existing,
         "power_factor": power_factor,
         "tol_mw": tol_mw,
         "engine_detail": trial.method,
         "error_vm_pu": series.error_vm_pu,
-        "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *_remarks(thermal, ds)],
+        "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *within.remarks, *_remarks(thermal, ds)],
     }
     return HostingResult(ds, wanted)
 
