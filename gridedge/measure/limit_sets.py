@@ -320,7 +320,9 @@ def _words(limit: GridLimit) -> str:
 
 
 def _how_often(row: RapidRow) -> str:
-    often = [f"{n:g} {per}" for n, per in ((row.most_per_hour, "an hour"), (row.most_per_day, "a day")) if n is not None]
+    often = [
+        f"{n:g} {per}" for n, per in ((row.most_per_hour, "an hour"), (row.most_per_day, "a day")) if n is not None
+    ]
     often += [f"{row.apart_s:g} s apart"] if row.apart_s is not None else []
     return f" ({', '.join(often)})" if often else ""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import numpy as np
 from numpy.polynomial import chebyshev
 
@@ -12,13 +14,25 @@ from gridedge.measure.flicker import flicker
 from gridedge.measure.flicker_limits import judge_flicker
 from gridedge.measure.flickermeter import meter
 from gridedge.measure.limit_sets import FlickerLimit, RapidChangeLimit
-from gridedge.measure.rapid import rapid_changes
+from gridedge.measure.rapid import RapidChanges, rapid_changes
 from gridedge.measure.rapid_limits import judge_rapid
 
 _TRIED = 0.01  # pu: swing of the voltage that shows whether the waveform can be judged at all
 _MEASURED = 2  # buses that are measured of all, those whose lamps flicker most
+_NEAR = 0.97  # of what is allowed; a bus that comes second by the power of its swing reads no more than 1 % higher
 _POINTS = 17  # of the power, at which voltages are compared
 _THRESHOLD_PERCENT = 3.0  # of rapid changes, as in IEC 61000-4-30; below where a limit is stricter
+
+
+_RAPID = "rapid voltage change"
+
+
+class Reading(NamedTuple):
+    """What is read of what is allowed, broken above 1: at which bus (its position), of what quantity."""
+
+    share: float
+    bus: int
+    what: str
 
 
 class FlickerReading:
@@ -49,7 +63,7 @@ class FlickerReading:
 
     jumps = False
 
-    def __init__(self, limit: FlickerLimit, share: Float, dt_s: float, mains_hz: int):
+    def __init__(self, limit: FlickerLimit, share: Float, dt_s: float, mains_hz: Literal[50, 60]):
         self.limit, self.power, self.dt_s = limit, share, dt_s
         self.lamp = limit.lamp or ("120V-60Hz" if mains_hz == 60 else "230V-50Hz")
         self.level = limit.as_level()
@@ -64,15 +78,17 @@ class FlickerReading:
             self.remarks.append(f"{limit.name}: {tried.notes[0]}.")
         self._spectra: dict[int, tuple[Float, Float]] = {}
 
-    def share(self, response: Response, p_mw: float) -> tuple[float, int]:
-        """Return what is read of what is allowed at the worst bus, and its position."""
-        best, where = 0.0, 0
+    def share(self, response: Response, p_mw: float) -> Reading:
+        """Return what is read at the worst bus."""
+        best, where, what = 0.0, -1, "Pst"
         for bus in self._worst(response):
+            if where >= 0 and not _NEAR < best <= 1.0:  # the next bus could not turn the verdict
+                break
             read = flicker(response.at(bus, self.power * p_mw), self.dt_s, lamp=self.lamp)
             for f in judge_flicker(read, self.level):
                 if f.measured is not None and f.limit is not None and f.measured / f.limit >= best:
-                    best, where = f.measured / f.limit, bus
-        return best, where
+                    best, where, what = f.measured / f.limit, bus, f.name.partition(",")[0]
+        return Reading(best, where, what)
 
     def _worst(self, response: Response) -> list[int]:
         """Return the buses whose lamps flicker most, the worst first; of those that are alike only one."""
@@ -96,7 +112,7 @@ class FlickerReading:
         if terms not in self._spectra:
             low, high = float(self.power.min()), 1.0
             z = (self.power - (high + low) / 2) / ((high - low) / 2 or 1.0)
-            gain = np.abs(meter(self.lamp).gain(np.fft.rfftfreq(z.size, self.dt_s)))
+            gain = np.abs(meter(self.lamp).gain(np.fft.rfftfreq(z.size, self.dt_s).astype(float)))
             mean, passed = np.empty(terms), []
             for k in range(terms):
                 values = chebyshev.chebval(z, np.eye(terms)[k])
@@ -129,7 +145,7 @@ class RapidReading:
 
     jumps = True
 
-    def __init__(self, limit: RapidChangeLimit, share: Float, dt_s: float, mains_hz: int):
+    def __init__(self, limit: RapidChangeLimit, share: Float, dt_s: float, mains_hz: Literal[50, 60]):
         self.limit, self.power, self.dt_s, self.mains_hz = limit, share, dt_s, mains_hz
         self.level = limit.as_level()
         self.strictest = min(row.limit_percent for row in self.level.rows)
@@ -140,19 +156,19 @@ class RapidReading:
             text = "the waveform is too short to count changes, so the strictest row that may apply holds"
             self.remarks.append(f"{limit.name}: {text}.")
 
-    def _changes(self, vm_pu: Float):  # type: ignore[no-untyped-def]
+    def _changes(self, vm_pu: Float) -> RapidChanges:
         return rapid_changes(vm_pu, self.dt_s, mains_hz=self.mains_hz, threshold_percent=self.threshold_percent)
 
-    def share(self, response: Response, p_mw: float) -> tuple[float, int]:
-        """Return what is read of what is allowed at the worst bus, and its position."""
+    def share(self, response: Response, p_mw: float) -> Reading:
+        """Return what is read at the worst bus."""
         z = np.cos(np.pi * np.arange(_POINTS) / (_POINTS - 1))
         values = chebyshev.chebval(z, response.weight.T)
         wide = np.nan_to_num(values.max(axis=1) - values.min(axis=1), nan=-1.0)
         where = int(wide.argmax())
         range_percent = 100.0 * float(wide[where])
         if range_percent <= self.strictest:
-            return range_percent / self.strictest, where
+            return Reading(range_percent / self.strictest, where, _RAPID)
         found = judge_rapid(self._changes(response.at(where, self.power * p_mw)), self.level)
         if found.measured is None or found.limit is None:
-            return 0.0, where  # it never settles, or changes too often: a matter of flicker
-        return found.measured / found.limit, where
+            return Reading(0.0, where, _RAPID)  # it never settles, or changes too often: a matter of flicker
+        return Reading(found.measured / found.limit, where, _RAPID)

@@ -6,10 +6,11 @@ their impedance (:mod:`gridedge.grid.swing`).  One polynomial of the site's powe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -19,8 +20,8 @@ from gridedge import schema
 from gridedge.errors import InputError, bad
 from gridedge.grid.swing import Response, Swing, heaviest_and_lightest
 from gridedge.grid.trial import Float, Trial
-from gridedge.measure.limit_sets import FlickerLimit, GridLimit, LimitSet, RapidChangeLimit, VoltageStepLimit
-from gridedge.planning.hosting.readings import FlickerReading, RapidReading
+from gridedge.measure.limit_sets import FlickerLimit, LimitSet, RapidChangeLimit, VoltageStepLimit
+from gridedge.planning.hosting.readings import FlickerReading, RapidReading, Reading
 from gridedge.planning.hosting.result import ENDS, Answer, Stop
 
 NOT_STUDIED = "not studied"
@@ -131,13 +132,15 @@ class AtHours:
     def __post_init__(self) -> None:
         flicker = [x for x in self.limits.limits if isinstance(x, FlickerLimit)]
         rapid = [x for x in self.limits.limits if isinstance(x, RapidChangeLimit)]
-        self.steps = [x for x in self.limits.limits if isinstance(x, VoltageStepLimit)] if self.sources != "held" else []
+        self.steps = (
+            [x for x in self.limits.limits if isinstance(x, VoltageStepLimit)] if self.sources != "held" else []
+        )
         if self.waveform is not None and not flicker and not rapid:
             raise bad("a waveform has no limit to keep", "waveform=", 'Add limits: "flicker-mv", "rapid-mv", a dict.')
         if self.waveform is not None and self.sources == "held":
             raise bad("behind sources that hold their voltage a waveform is understated", "held", 'Use sources="emf".')
         self.readings: list[FlickerReading | RapidReading] = []
-        mains_hz = 60 if float(self.trial.own.f_hz) > 55 else 50
+        mains_hz: Literal[50, 60] = 60 if float(self.trial.own.f_hz) > 55 else 50
         if self.waveform is not None:
             w = self.waveform
             self.readings += [FlickerReading(x, w.share, w.dt_s, mains_hz) for x in flicker]
@@ -204,23 +207,19 @@ class AtHours:
         if not high_mw > 0:
             return []
         look = _Look(self, k)
-        stops = []
-        for limit in self.steps:
-            stops.append(self._stop(look.steps(limit), high_mw, tol_mw, limit.name, "voltage step", "step"))
+        stops = [self._stop(look.steps(limit), high_mw, tol_mw, limit.name, "step") for limit in self.steps]
         for reading in self.readings:
             kind = "flicker" if isinstance(reading, FlickerReading) else "rapid_change"
-            what = "flicker" if kind == "flicker" else "rapid voltage change"
-            stops.append(
-                self._stop(look.reads(reading), high_mw, tol_mw, reading.limit.name, what, kind, reading.jumps)
-            )
+            name, jumps = reading.limit.name, reading.jumps
+            stops.append(self._stop(look.reads(reading), high_mw, tol_mw, name, kind, jumps))
         return [s for s in stops if s is not None]
 
     def _stop(
-        self, judges: list[Judge], high_mw: float, tol_mw: float, name: str, what: str, kind: str, jumps: bool = False
+        self, judges: list[Judge], high_mw: float, tol_mw: float, name: str, kind: str, jumps: bool = False
     ) -> Stop | None:
         """Return the smallest size that breaks one limit in some hour."""
         stop: Stop | None = None
-        at_high = [judge(high_mw)[0] for judge in judges]
+        at_high = [judge(high_mw).share for judge in judges]
         for i in np.argsort(at_high)[::-1].tolist():  # the worst hour first; the others only up to what it leaves
             top = high_mw if stop is None else stop.p_mw
             if not top > 0:
@@ -229,18 +228,24 @@ class AtHours:
             good = _jumping(judge, top, tol_mw) if jumps else first_break(judge, top, tol_mw)
             if good is None:
                 continue
-            share, where = judge(good + tol_mw)
-            element = f"bus {self.trial.model.readout.bus_index[where]}"
+            over = judge(good + tol_mw)
+            element = f"bus {self.trial.model.readout.bus_index[over.bus]}"
             time_s = float(self.trial.time_s[self.chosen[i]])
-            if np.isfinite(share):
-                stop = Stop(good, f"{name}: {what}", kind, element, time_s)
+            if np.isfinite(over.share):
+                stop = Stop(good, f"{name}: {over.what}", kind, element, time_s)
             else:
-                stop = Stop(good, "collapse of the voltage within a swing", "collapse", element, time_s)
+                stop = Stop(
+                    good,
+                    "collapse of the voltage within the swing, or too near to it to be followed",
+                    "collapse",
+                    element,
+                    time_s,
+                )
         return stop
 
 
-Judge = Callable[[float], tuple[float, int]]
-"""From a size [MW] to what is read of what is allowed, broken above 1, and the position of the worst bus."""
+Judge = Callable[[float], Reading]
+"""From a size [MW] to what is read of what is allowed."""
 
 
 class _Look:
@@ -254,9 +259,9 @@ class _Look:
         """Return the judges of voltage steps, one per hour."""
 
         def at(swing: Swing) -> Judge:
-            def judge(p_mw: float) -> tuple[float, int]:
+            def judge(p_mw: float) -> Reading:
                 change, where = swing.step_pu(self.k, p_mw)
-                return 100.0 * change / limit.voltage_step_percent, where
+                return Reading(100.0 * change / limit.voltage_step_percent, where, "voltage step")
 
             return judge
 
@@ -269,12 +274,12 @@ class _Look:
         low, mean = float(w.share.min()), float(w.share.mean())
 
         def at(h: int, swing: Swing) -> Judge:
-            def judge(p_mw: float) -> tuple[float, int]:
+            def judge(p_mw: float) -> Reading:
                 if (h, p_mw) not in self.kept:
                     self.kept[h, p_mw] = swing.response(self.k, low * p_mw, mean * p_mw, p_mw)
                 response = self.kept[h, p_mw]
                 if response is None:
-                    return np.inf, int(np.argmax(swing.bus_row == swing.site_row[self.k]))
+                    return Reading(np.inf, int(np.argmax(swing.bus_row == swing.site_row[self.k])), "")
                 return reading.share(response, p_mw)
 
             return judge
@@ -298,10 +303,10 @@ def first_break(judge: Judge, high_mw: float, tol_mw: float) -> float | None:
     -----
     Secant steps on a bracket; both ends of the answer are judged.
     """
-    at_high = judge(high_mw)[0]
+    at_high = judge(high_mw).share
     if at_high <= 1.0 + _NOISE:
         return None
-    low, high, at_low, near = 0.0, high_mw, 0.0, np.inf
+    low, high, near = 0.0, high_mw, np.inf
     known = [(0.0, 0.0), (high_mw, at_high)]
     for n in range(_ROUNDS):
         if high - low <= tol_mw:
@@ -313,28 +318,29 @@ def first_break(judge: Judge, high_mw: float, tol_mw: float) -> float | None:
         if not low < guess < high or n % 8 == 7:
             guess = (low + high) / 2
         elif settled:  # just beyond the break, on the side that is still open
-            guess = min(guess + 0.45 * tol_mw, low + 0.9 * tol_mw) if high - guess > guess - low else max(
-                guess - 0.45 * tol_mw, high - 0.9 * tol_mw
+            guess = (
+                min(guess + 0.45 * tol_mw, low + 0.9 * tol_mw)
+                if high - guess > guess - low
+                else max(guess - 0.45 * tol_mw, high - 0.9 * tol_mw)
             )
-        value = judge(guess)[0]
+        value = judge(guess).share
         known.append((guess, value))
         if value > 1.0 + _NOISE:
             high = guess
         else:
-            low, at_low = guess, value
-    del at_low
+            low = guess
     return low
 
 
 def _jumping(judge: Judge, high_mw: float, tol_mw: float) -> float | None:
     """Return the same for a reading that may jump: by levels from zero, then halving."""
     sizes = np.linspace(0.0, high_mw, _LEVELS + 1)
-    for low, high in zip(sizes[:-1], sizes[1:], strict=True):
-        if judge(float(high))[0] > 1.0 + _NOISE:
+    for low, high in itertools.pairwise(sizes):
+        if judge(float(high)).share > 1.0 + _NOISE:
             good, over = float(low), float(high)
             while over - good > tol_mw:
                 middle = (good + over) / 2
-                good, over = (good, middle) if judge(middle)[0] > 1.0 + _NOISE else (middle, over)
+                good, over = (good, middle) if judge(middle).share > 1.0 + _NOISE else (middle, over)
             return good
     return None
 
