@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridedge import cli_generate, cli_hosting, cli_weigh
+from gridedge import cli_flicker, cli_generate, cli_hosting, cli_weigh
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ app.command()(cli_generate.sheet)
 app.command()(cli_weigh.check)
 app.command()(cli_weigh.compare)
 app.command()(cli_hosting.hosting)
+app.command()(cli_flicker.flicker)
 
 
 @app.command()

@@ -61,8 +61,6 @@ class FlickerReading:
     that come first.
     """
 
-    jumps = False
-
     def __init__(self, limit: FlickerLimit, share: Float, dt_s: float, mains_hz: Literal[50, 60]):
         self.limit, self.power, self.dt_s = limit, share, dt_s
         self.lamp = limit.lamp or ("120V-60Hz" if mains_hz == 60 else "230V-50Hz")
@@ -143,8 +141,6 @@ class RapidReading:
     the reading may jump.
     """
 
-    jumps = True
-
     def __init__(self, limit: RapidChangeLimit, share: Float, dt_s: float, mains_hz: Literal[50, 60]):
         self.limit, self.power, self.dt_s, self.mains_hz = limit, share, dt_s, mains_hz
         self.level = limit.as_level()
@@ -159,15 +155,20 @@ class RapidReading:
     def _changes(self, vm_pu: Float) -> RapidChanges:
         return rapid_changes(vm_pu, self.dt_s, mains_hz=self.mains_hz, threshold_percent=self.threshold_percent)
 
-    def share(self, response: Response, p_mw: float) -> Reading:
-        """Return what is read at the worst bus."""
+    def at_most(self, response: Response) -> Reading:
+        """Return the widest range of a voltage, of the strictest row: no change can be larger."""
         z = np.cos(np.pi * np.arange(_POINTS) / (_POINTS - 1))
         values = chebyshev.chebval(z, response.weight.T)
         wide = np.nan_to_num(values.max(axis=1) - values.min(axis=1), nan=-1.0)
         where = int(wide.argmax())
-        range_percent = 100.0 * float(wide[where])
-        if range_percent <= self.strictest:
-            return Reading(range_percent / self.strictest, where, _RAPID)
+        return Reading(100.0 * float(wide[where]) / self.strictest, where, _RAPID)
+
+    def share(self, response: Response, p_mw: float) -> Reading:
+        """Return what is read at the worst bus."""
+        most = self.at_most(response)
+        if most.share <= 1.0:
+            return most
+        where = most.bus
         found = judge_rapid(self._changes(response.at(where, self.power * p_mw)), self.level)
         if found.measured is None or found.limit is None:
             return Reading(0.0, where, _RAPID)  # it never settles, or changes too often: a matter of flicker

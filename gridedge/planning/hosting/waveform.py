@@ -210,12 +210,18 @@ class AtHours:
         stops = [self._stop(look.steps(limit), high_mw, tol_mw, limit.name, "step") for limit in self.steps]
         for reading in self.readings:
             kind = "flicker" if isinstance(reading, FlickerReading) else "rapid_change"
-            name, jumps = reading.limit.name, reading.jumps
-            stops.append(self._stop(look.reads(reading), high_mw, tol_mw, name, kind, jumps))
+            most = look.reads(reading, most=True) if isinstance(reading, RapidReading) else None
+            stops.append(self._stop(look.reads(reading), high_mw, tol_mw, reading.limit.name, kind, most))
         return [s for s in stops if s is not None]
 
     def _stop(
-        self, judges: list[Judge], high_mw: float, tol_mw: float, name: str, kind: str, jumps: bool = False
+        self,
+        judges: list[Judge],
+        high_mw: float,
+        tol_mw: float,
+        name: str,
+        kind: str,
+        most: list[Judge] | None = None,
     ) -> Stop | None:
         """Return the smallest size that breaks one limit in some hour."""
         stop: Stop | None = None
@@ -225,7 +231,7 @@ class AtHours:
             if not top > 0:
                 break
             judge = judges[i]
-            good = _jumping(judge, top, tol_mw) if jumps else first_break(judge, top, tol_mw)
+            good = first_break(judge, top, tol_mw) if most is None else _jumping(judge, most[i], top, tol_mw)
             if good is None:
                 continue
             over = judge(good + tol_mw)
@@ -267,8 +273,8 @@ class _Look:
 
         return [at(swing) for swing in self.hours.swings]
 
-    def reads(self, reading: FlickerReading | RapidReading) -> list[Judge]:
-        """Return the judges of a waveform, one per hour."""
+    def reads(self, reading: FlickerReading | RapidReading, most: bool = False) -> list[Judge]:
+        """Return the judges of a waveform, one per hour; with ``most`` those of what no reading can exceed."""
         w = self.hours.waveform
         assert w is not None
         low, mean = float(w.share.min()), float(w.share.mean())
@@ -280,6 +286,8 @@ class _Look:
                 response = self.kept[h, p_mw]
                 if response is None:
                     return Reading(np.inf, int(np.argmax(swing.bus_row == swing.site_row[self.k])), "")
+                if most and isinstance(reading, RapidReading):
+                    return reading.at_most(response)
                 return reading.share(response, p_mw)
 
             return judge
@@ -332,12 +340,15 @@ def first_break(judge: Judge, high_mw: float, tol_mw: float) -> float | None:
     return low
 
 
-def _jumping(judge: Judge, high_mw: float, tol_mw: float) -> float | None:
-    """Return the same for a reading that may jump: by levels from zero, then halving."""
-    sizes = np.linspace(0.0, high_mw, _LEVELS + 1)
+def _jumping(judge: Judge, most: Judge, high_mw: float, tol_mw: float) -> float | None:
+    """Return the same for a reading that may jump: from what holds for certain by levels, then halving."""
+    sure = first_break(most, high_mw, tol_mw)
+    if sure is None:
+        return None
+    sizes: list[float] = np.linspace(sure, high_mw, _LEVELS + 1).tolist()
     for low, high in itertools.pairwise(sizes):
-        if judge(float(high)).share > 1.0 + _NOISE:
-            good, over = float(low), float(high)
+        if judge(high).share > 1.0 + _NOISE:
+            good, over = low, high
             while over - good > tol_mw:
                 middle = (good + over) / 2
                 good, over = (good, middle) if judge(middle).share > 1.0 + _NOISE else (middle, over)
