@@ -44,7 +44,7 @@ def flicker(
     from gridedge.measure.flicker import flicker as read
     from gridedge.measure.flicker_limits import count_changes, judge_flicker
     from gridedge.measure.rapid import rapid_changes
-    from gridedge.measure.rapid_limits import judge_rapid
+    from gridedge.measure.rapid_limits import judge_rapid, threshold_percent
 
     making = {"--duration": duration, "--dt": dt, "--seed": seed, "--set": settings, "--facility": facility}
     site = metered_load(load, making, duration_s=660.0, dt_s=0.0025)
@@ -68,7 +68,8 @@ def flicker(
     kind = lamp or ("120V-60Hz" if mains_hz == 60 else "230V-50Hz")
     found = read(vm_pu, dt_s, lamp=kind)  # type: ignore[arg-type]  # the meter says what it knows
     typer.echo(f"Highest Pinst {found.pinst_max:.3g} at {found.pinst_max_when_s:.4g} s")
-    changes = rapid_changes(vm_pu, dt_s, mains_hz=mains_hz)  # type: ignore[arg-type]
+    seen = threshold_percent(rapid)
+    changes = rapid_changes(vm_pu, dt_s, mains_hz=mains_hz, threshold_percent=seen)  # type: ignore[arg-type]
     findings = [first, *judge_flicker(found, level, where=first.where), judge_rapid(changes, rapid, where=first.where)]
     tell_findings(findings)
     for sentence in solved.attrs["remarks"]:

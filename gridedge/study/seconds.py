@@ -13,7 +13,7 @@ from gridedge.measure.flicker import flicker
 from gridedge.measure.flicker_limits import flicker_levels, judge_flicker
 from gridedge.measure.flickermeter import Lamp
 from gridedge.measure.rapid import rapid_changes
-from gridedge.measure.rapid_limits import judge_rapid, rapid_limits
+from gridedge.measure.rapid_limits import judge_rapid, rapid_limits, threshold_percent
 
 _CLASSES = ((1.0, "iec-compatibility-lv", "en50160-lv"), (35.0, "iec-planning-mv", "iec-planning-mv"))
 _ABOVE = ("iec-planning-hv", "iec-planning-hv")  # MV ends at 35 kV in IEC 61000-3-7 (from memory)
@@ -69,7 +69,9 @@ def _flicker(window: xr.Dataset, level: str, lamp: Lamp, where: str) -> list[Fin
 def _rapid(window: xr.Dataset, limit: str, mains_hz: int, where: str) -> Finding:
     vm_pu, dt_s = window["vm_at_pu"].values[:, 0], float(window.attrs["dt_s"])
     try:
-        changes = rapid_changes(vm_pu, dt_s, mains_hz=60 if mains_hz == 60 else 50)
+        changes = rapid_changes(
+            vm_pu, dt_s, mains_hz=60 if mains_hz == 60 else 50, threshold_percent=threshold_percent(limit)
+        )
         return judge_rapid(changes, limit, where=where)
     except InputError as error:
         known = rapid_limits()[limit]

@@ -15,13 +15,12 @@ from gridedge.measure.flicker_limits import judge_flicker
 from gridedge.measure.flickermeter import meter
 from gridedge.measure.limit_sets import FlickerLimit, RapidChangeLimit
 from gridedge.measure.rapid import RapidChanges, rapid_changes
-from gridedge.measure.rapid_limits import judge_rapid
+from gridedge.measure.rapid_limits import judge_rapid, threshold_percent
 
 _TRIED = 0.01  # pu: swing of the voltage that shows whether the waveform can be judged at all
 _MEASURED = 2  # buses that are measured of all, those whose lamps flicker most
 _NEAR = 0.97  # of what is allowed; a bus that comes second by the power of its swing reads no more than 1 % higher
 _POINTS = 17  # of the power, at which voltages are compared
-_THRESHOLD_PERCENT = 3.0  # of rapid changes, as in IEC 61000-4-30; below where a limit is stricter
 
 
 _RAPID = "rapid voltage change"
@@ -145,7 +144,7 @@ class RapidReading:
         self.limit, self.power, self.dt_s, self.mains_hz = limit, share, dt_s, mains_hz
         self.level = limit.as_level()
         self.strictest = min(row.limit_percent for row in self.level.rows)
-        self.threshold_percent = min(_THRESHOLD_PERCENT, self.strictest)
+        self.threshold_percent = threshold_percent(self.level)
         seen = self._changes(1.0 - _TRIED * share)
         self.remarks = []
         if len(self.level.rows) > 1 and seen.duration_s < 3600.0:
