@@ -65,8 +65,8 @@ def rapid_limits() -> dict[str, RapidLimit]:
 def threshold_percent(limit: str | RapidLimit) -> float:
     """Return the threshold at which changes are to be looked for, so that none beyond a limit goes unseen.
 
-    It is 95 % of the strictest row, at most the usual 3 %: what joins the steady second moves its mean by up to 1.5 % of
-    a step, so a threshold at the limit itself would miss steps just beyond it. [% of nominal]
+    It is 95 % of the strictest row, at most the usual 3 %: what joins the steady second moves its mean by up to 1.5 %
+    of a step, so a threshold at the limit itself would miss steps just beyond it. [% of nominal]
     """
     return min(_USUAL_PERCENT, *(_BELOW * row.limit_percent for row in _limit(limit).rows))
 
