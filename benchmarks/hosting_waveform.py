@@ -1,6 +1,6 @@
 """Hosting capacity with limits within seconds: how long, against what was asked.
 
-Run ``python benchmarks/hosting_waveform.py``; it takes about two minutes on two cores.
+Run ``python benchmarks/hosting_waveform.py``; it takes about four minutes on two cores.
 """
 
 from __future__ import annotations

@@ -9,8 +9,7 @@ import numpy as np
 import xarray as xr
 
 from gridedge.errors import RunError, bad
-from gridedge.grid.feeders import load_feeder
-from gridedge.grid.inject import Background
+from gridedge.grid.inject import Background, private_copy
 from gridedge.grid.solve import solve
 from gridedge.measure.flicker import measure_blocks
 from gridedge.measure.flicker_summation import INDEPENDENT, RARE_STEPS, SYNCHRONOUS, combine
@@ -83,7 +82,7 @@ def flicker_map(
             cure = "Give one bus per site of a load that gridedge.connect made."
             raise bad("buses and sites do not go together", f"{len(given)} buses", cure)
         load = load.assign_coords(bus=("site", given))
-    own = load_feeder(net).net if isinstance(net, str) else net
+    own, remarks = private_copy(net)
     ds = _measured(own, load, background, sources, lamp, settle_s)
     if apart:
         names = load["site"].values
@@ -102,6 +101,7 @@ def flicker_map(
         ds = ds.assign_coords(site=names, exponent=exponents)
         ds["pst_each"] = (("site", "bus"), np.array(each), {"units": "1"})
         ds["pst_law"] = (("exponent", "bus"), law, {"units": "1"})
+    ds.attrs["remarks"] = remarks + ds.attrs["remarks"]
     return ds
 
 
@@ -110,30 +110,37 @@ def _measured(
 ) -> xr.Dataset:
     """Return the map of one load."""
     steps = load.sizes["time"]
-    first = solve(net, load, background=background, sources=sources, reduce=["min", "max"])
-    if int(first.attrs["steps_not_converged"]):
-        lost = first.attrs["steps_not_converged"]
-        raise RunError(f"{lost} of {steps} steps have no solution. Choose a smaller site or a stronger bus.")
-    buses = first["bus"].values
-    live = np.flatnonzero(np.isfinite(first["vm_pu"].values[0]))
-    dt_s = float(first.attrs["dt_s"])
+    usable = [int(b) for b in net.bus.index[net.bus.in_service.astype(bool)]]
     together = max(1, _TOGETHER // steps)
-    parts = []
-    for begin in range(0, live.size, together):
-        here = [int(b) for b in buses[live[begin : begin + together]]]
-        kept = solve(net, load, background=background, sources=sources, reduce=["min"], at=here)
-        voltages = np.ascontiguousarray(kept["vm_at_pu"].values.T)
-        parts.append(measure_blocks(voltages, dt_s, lamp=lamp, settle_s=settle_s))
-    blocks = parts[0].pst.shape[-1]
-    pst, peak = np.full((buses.size, blocks), np.nan), np.full(buses.size, np.nan)
-    pst[live] = np.concatenate([p.pst for p in parts])
-    peak[live] = np.concatenate([p.pinst_max for p in parts])
+    first: xr.Dataset | None = None
+    pst: dict[int, np.ndarray] = {}
+    peak: dict[int, float] = {}
+    for begin in range(0, len(usable), together):
+        here = usable[begin : begin + together]
+        solved = solve(net, load, background=background, sources=sources, reduce=["min", "max"], at=here)
+        lost = int(solved.attrs["steps_not_converged"])
+        if lost:
+            raise RunError(f"{lost} of {steps} steps have no solution. Choose a smaller site or a stronger bus.")
+        dt_s = float(solved.attrs["dt_s"])
+        voltages = solved["vm_at_pu"].values.T
+        lowest = solved["vm_pu"].sel(reduction="min", bus=here).values
+        live = np.flatnonzero(np.isfinite(lowest))  # what no source reaches has no voltage
+        if live.size:
+            read = measure_blocks(np.ascontiguousarray(voltages[live]), dt_s, lamp=lamp, settle_s=settle_s)
+            pst |= {here[k]: values for k, values in zip(live.tolist(), read.pst, strict=True)}
+            peak |= {here[k]: float(value) for k, value in zip(live.tolist(), read.pinst_max, strict=True)}
+        first = solved if first is None else first
+    assert first is not None
+    buses = first["bus"].values
+    blocks = next(iter(pst.values())).size
+    nothing = np.full(blocks, np.nan)
+    each = np.array([pst.get(int(b), nothing) for b in buses]).reshape(buses.size, blocks)
     ds = xr.Dataset(
         {
-            "pst": ("bus", _highest(pst), {"units": "1"}),
-            "plt": ("bus", _highest(long_term(pst)), {"units": "1"}),
-            "pinst_max": ("bus", peak, {"units": "1"}),
-            "pst_block": (("bus", "block"), pst, {"units": "1"}),
+            "pst": ("bus", _highest(each), {"units": "1"}),
+            "plt": ("bus", _highest(long_term(each)), {"units": "1"}),
+            "pinst_max": ("bus", [peak.get(int(b), np.nan) for b in buses], {"units": "1"}),
+            "pst_block": (("bus", "block"), each, {"units": "1"}),
             "vm_min_pu": ("bus", first["vm_pu"].sel(reduction="min").values, {"units": "pu"}),
             "vm_max_pu": ("bus", first["vm_pu"].sel(reduction="max").values, {"units": "pu"}),
         },
