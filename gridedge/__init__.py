@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gridedge.formats.sheet import request_sheet
     from gridedge.formats.write import export
     from gridedge.grid.contingency import contingencies
+    from gridedge.grid.flicker_map import flicker_map
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
     from gridedge.grid.tapchanger import settle_taps
@@ -51,6 +52,7 @@ _HOMES = {
     "check": "gridedge.measure.rulebook",
     "flicker": "gridedge.measure.flicker",
     "voltage_report": "gridedge.measure.voltage_report",
+    "flicker_map": "gridedge.grid.flicker_map",
     "export": "gridedge.formats.write",
     "request_sheet": "gridedge.formats.sheet",
     "size_battery": "gridedge.planning.sizing",
@@ -83,6 +85,7 @@ __all__ = [
     "export",
     "fit_training",
     "flicker",
+    "flicker_map",
     "generate",
     "harmonic_screen",
     "hosting_capacity",

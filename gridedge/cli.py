@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridedge import cli_generate, cli_hosting, cli_hosting_several, cli_quality, cli_weigh
+from gridedge import cli_flicker, cli_generate, cli_hosting, cli_hosting_several, cli_quality, cli_weigh
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ app.command()(cli_hosting.hosting)
 app.command()(cli_hosting_several.hosting_pairs)
 app.command()(cli_hosting_several.hosting_together)
 app.command()(cli_hosting_several.hosting_deployments)
+app.command()(cli_flicker.flicker)
 app.command()(cli_quality.harmonics)
 
 

@@ -42,13 +42,13 @@ def check(
         "--duration": duration, "--dt": dt, "--seed": seed, "--members": members, "--set": settings,
         "--facility": facility,
     }  # fmt: skip
-    metered = _metered(load, making)
+    metered = metered_load(load, making)
     p_mw = metered["p_mw"]
     typer.echo(
         f"{load}: {metered.sizes['time']:,} samples of {float(metered.attrs['dt_s']):g} s at the meter, highest "
         f"{float(p_mw.max()):.4g} MW, mean {float(p_mw.mean()):.4g} MW, lowest {float(p_mw.min()):.4g} MW"
     )
-    _tell(test(metered, book))
+    tell_findings(test(metered, book))
 
 
 def compare(
@@ -77,8 +77,8 @@ def compare(
         typer.echo(f"Wrote {out}")
 
 
-def _metered(load: str, making: dict[str, Any]) -> xr.Dataset:
-    """Read a file of metered power, or make a profile and carry it to the meter."""
+def metered_load(load: str, making: dict[str, Any], duration_s: float = 900.0, dt_s: float = 0.005) -> xr.Dataset:
+    """Read a file of metered power, or make a profile, so long unless told otherwise, and carry it to the meter."""
     from gridedge.cli_generate import facility_of, load_of
     from gridedge.errors import bad
     from gridedge.formats.read import READS, read_metered
@@ -92,7 +92,7 @@ def _metered(load: str, making: dict[str, Any]) -> xr.Dataset:
         return read_metered(load)
     if suffix and suffix not in (".yaml", ".yml") and Path(load).is_file():
         raise bad("a load of this kind cannot be read", load, f"Name a file of {', '.join(READS)}, or a profile.")
-    wanted: dict[str, Any] = {"--duration": 900.0, "--dt": 0.005, "--seed": 0, "--facility": "default"}
+    wanted: dict[str, Any] = {"--duration": duration_s, "--dt": dt_s, "--seed": 0, "--facility": "default"}
     given = wanted | {option: value for option, value in making.items() if value is not None}
     made = load_of(
         load, given.get("--set"), given["--duration"], given["--dt"], given["--seed"], given.get("--members")
@@ -100,7 +100,7 @@ def _metered(load: str, making: dict[str, Any]) -> xr.Dataset:
     return connect(made, facility_of(given["--facility"], None))
 
 
-def _tell(findings: Sequence[Finding]) -> None:
+def tell_findings(findings: Sequence[Finding]) -> None:
     """Print one line per finding: verdict, rule, measured value, limit, when."""
     width = max((len(f.name) for f in findings), default=0)
     for f in findings:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gridedge import yamlfile
@@ -258,6 +259,31 @@ def accept_by_strength(
         source=criterion.origin,
         known=criterion.known,
     )
+
+
+def count_changes(power: NDArray[np.float64], dt_s: float) -> tuple[float, float]:
+    """Return what the first check asks of a waveform: how far its power swings, and how often.
+
+    Parameters
+    ----------
+    power : ndarray, shape (time,)
+        Apparent power. [MVA]
+    dt_s : float
+        Step. [s]
+
+    Returns
+    -------
+    swing_mva : float
+        Highest less lowest power. [MVA]
+    changes_per_min : float
+        Changes, up and down counted singly, from one outer quarter of that range to the other; chosen, since the
+        documents do not say how irregular changes are counted. [1/min]
+    """
+    low, high = float(power.min()), float(power.max())
+    side = np.where(power >= high - 0.25 * (high - low), 1, np.where(power <= low + 0.25 * (high - low), -1, 0))
+    outer = side[side != 0]
+    changes = int((np.diff(outer) != 0).sum()) if high > low else 0
+    return high - low, changes / (power.size * dt_s) * 60.0
 
 
 def _holds(row: AcceptanceRow, changes_per_min: float) -> bool:

@@ -13,11 +13,21 @@ from pydantic import Field, field_validator, model_validator
 
 from gridedge import yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
+from gridedge.measure.flicker_limits import FlickerLevel, flicker_levels
+from gridedge.measure.flickermeter import Lamp
+from gridedge.measure.rapid_limits import RapidLimit, RapidRow, rapid_limits
 from gridedge.measure.rules import Known
 from gridedge.spec import Spec, build
 
 _SETS = Path(__file__).resolve().parent / "limit_sets"
-_SHORT = ("vm_pu", "loading_percent", "voltage_step_percent")
+_SHORT = {
+    "vm_pu": ("voltage", "voltage band"),
+    "loading_percent": ("loading", "loading"),
+    "voltage_step_percent": ("voltage_step", "voltage step"),
+    "pst": ("flicker", "Pst"),
+    "plt": ("flicker", "Plt"),
+    "rapid_change_percent": ("rapid_change", "rapid voltage change"),
+}
 Element = Literal["line", "trafo", "trafo3w", "impedance"]
 
 
@@ -105,7 +115,70 @@ class VoltageStepLimit(GridLimit):
         return self
 
 
-AnyLimit = Annotated[VoltageLimit | LoadingLimit | VoltageStepLimit, Field(discriminator="limit")]
+class FlickerLimit(GridLimit):
+    """Highest flicker severity at any bus while the site follows a given waveform."""
+
+    limit: Literal["flicker"]
+    level: str | None = None
+    """A shipped level (``measure/levels/flicker.yaml``); or give ``pst``, ``plt`` or both."""
+    pst: float | None = Field(None, gt=0)
+    """Highest short-term severity. [1]"""
+    plt: float | None = Field(None, gt=0)
+    """Highest long-term severity. [1]"""
+    lamp: Lamp | None = None
+    """Lamp and frequency; left out, 230 V in a net of 50 Hz and 120 V in one of 60 Hz."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> FlickerLimit:
+        _no_durations(self)
+        if (self.level is None) == (self.pst is None and self.plt is None):
+            raise bad(f"{self.name!r} needs a level, or pst and plt", "", "Write level: iec-planning-mv, or pst: 0.9.")
+        if self.level is not None and self.level not in flicker_levels():
+            raise bad("unknown flicker level", self.level, nearest(self.level, flicker_levels()))
+        return self
+
+    def as_level(self) -> FlickerLevel:
+        """Return what a flickermeter's reading is held against."""
+        if self.level is not None:
+            return flicker_levels()[self.level]
+        return FlickerLevel(name=self.name, pst=self.pst, plt=self.plt)
+
+
+class RapidChangeLimit(GridLimit):
+    """Largest rapid voltage change at any bus while the site follows a given waveform."""
+
+    limit: Literal["rapid_change"]
+    level: str | None = None
+    """A shipped limit by number of changes (``measure/levels/rapid_changes.yaml``); or give the one below."""
+    rapid_change_percent: float | None = Field(None, gt=0)
+    """Largest change, however often. [% of nominal]"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> RapidChangeLimit:
+        _no_durations(self)
+        if (self.level is None) == (self.rapid_change_percent is None):
+            cure = "Write level: iec-planning-mv, or rapid_change_percent: 3."
+            raise bad(f"{self.name!r} needs either a level or a change", "", cure)
+        if self.level is not None and self.level not in rapid_limits():
+            raise bad("unknown limit on rapid voltage changes", self.level, nearest(self.level, rapid_limits()))
+        return self
+
+    def as_level(self) -> RapidLimit:
+        """Return what the changes of a series are held against."""
+        if self.level is not None:
+            return rapid_limits()[self.level]
+        assert self.rapid_change_percent is not None
+        return RapidLimit(name=self.name, rows=(RapidRow(limit_percent=self.rapid_change_percent),))
+
+
+def _no_durations(limit: GridLimit) -> None:
+    if limit.mean_s is not None or limit.steps_allowed is not None:
+        raise bad(f"{limit.name!r} is about a waveform", "mean_s or steps_allowed", "Leave them out.")
+
+
+AnyLimit = Annotated[
+    VoltageLimit | LoadingLimit | VoltageStepLimit | FlickerLimit | RapidChangeLimit, Field(discriminator="limit")
+]
 
 
 class LimitSet(Spec):
@@ -157,8 +230,9 @@ def load_limits(limits: Given) -> LimitSet:
     ----------
     limits : str, path, dict, LimitSet or sequence of these
         A shipped set's name (:func:`list_limit_sets`); a YAML file with ``limits``; a dict with ``limits``; a dict in
-        short, ``{"vm_pu": [0.95, 1.05], "loading_percent": 100, "voltage_step_percent": 3}``, in which what is absent
-        does not apply; or several of these, which then hold together.  An empty dict or sequence is no limit.
+        short, ``{"vm_pu": [0.95, 1.05], "loading_percent": 100, "voltage_step_percent": 3, "pst": 0.9, "plt": 0.7,
+        "rapid_change_percent": 3}``, in which what is absent does not apply; or several of these, which then hold
+        together.  An empty dict or sequence is no limit.
 
     Returns
     -------
@@ -228,6 +302,14 @@ def _words(limit: GridLimit) -> str:
         text = f"loading of {', '.join(limit.elements)} at most {limit.loading_percent:g} %"
     elif isinstance(limit, VoltageStepLimit):
         text = f"no voltage changes by more than {limit.voltage_step_percent:g} % when the site starts or trips"
+    elif isinstance(limit, FlickerLimit):
+        level = limit.as_level()
+        asked = [f"{n} at most {v:g}" for n, v in (("Pst", level.pst), ("Plt", level.plt)) if v is not None]
+        text = f"{', '.join(asked)} at every bus, of the site's waveform alone"
+    elif isinstance(limit, RapidChangeLimit):
+        rows = limit.as_level().rows
+        text = "rapid voltage changes by the site's waveform: "
+        text += "; ".join(f"at most {row.limit_percent:g} %{_how_often(row)}" for row in rows)
     else:
         raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
     if limit.mean_s is not None:
@@ -237,6 +319,14 @@ def _words(limit: GridLimit) -> str:
     return text
 
 
+def _how_often(row: RapidRow) -> str:
+    often = [
+        f"{n:g} {per}" for n, per in ((row.most_per_hour, "an hour"), (row.most_per_day, "a day")) if n is not None
+    ]
+    often += [f"{row.apart_s:g} s apart"] if row.apart_s is not None else []
+    return f" ({', '.join(often)})" if often else ""
+
+
 def _sides(limit: GridLimit) -> list[tuple[str, str, float]]:
     if isinstance(limit, VoltageLimit):
         return [("low", "", limit.vm_pu[0]), ("high", "", limit.vm_pu[1])]
@@ -244,6 +334,8 @@ def _sides(limit: GridLimit) -> list[tuple[str, str, float]]:
         return [("loading", element, limit.loading_percent) for element in limit.elements]
     if isinstance(limit, VoltageStepLimit):
         return [("step", "", limit.voltage_step_percent / 100.0)]
+    if isinstance(limit, FlickerLimit | RapidChangeLimit):
+        return []  # judged on a waveform
     raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
 
 
@@ -285,9 +377,7 @@ def _from_mapping(given: Mapping[str, Any]) -> LimitSet:
     for key in given:
         if key not in _SHORT:
             raise bad("unknown limit", str(key), nearest(str(key), [*_SHORT, "limits"]))
-    kinds = {"vm_pu": "voltage", "loading_percent": "loading", "voltage_step_percent": "voltage_step"}
-    names = {"vm_pu": "voltage band", "loading_percent": "loading", "voltage_step_percent": "voltage step"}
-    made = [{"limit": kinds[k], "name": names[k], k: v} for k, v in given.items() if v is not None]
+    made = [{"limit": _SHORT[k][0], "name": _SHORT[k][1], k: v} for k, v in given.items() if v is not None]
     return build(LimitSet, {"limits": made})
 
 

@@ -14,6 +14,9 @@ from gridedge.measure.flicker_limits import LEVELS, Published
 from gridedge.measure.rapid import DAY_S, HOUR_S, RapidChanges
 from gridedge.spec import Spec, build
 
+_USUAL_PERCENT = 3.0
+_BELOW = 0.95
+
 
 class RapidRow(Spec):
     """The largest change that may come so often."""
@@ -59,6 +62,15 @@ def rapid_limits() -> dict[str, RapidLimit]:
     return {x.name: x for x in build(_Limits, yamlfile.read(LEVELS / "rapid_changes.yaml")).limits}
 
 
+def threshold_percent(limit: str | RapidLimit) -> float:
+    """Return the threshold at which changes are to be looked for, so that none beyond a limit goes unseen.
+
+    It is 95 % of the strictest row, at most the usual 3 %: what joins the steady second moves its mean by up to 1.5 %
+    of a step, so a threshold at the limit itself would miss steps just beyond it. [% of nominal]
+    """
+    return min(_USUAL_PERCENT, *(_BELOW * row.limit_percent for row in _limit(limit).rows))
+
+
 def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = "") -> Finding:
     """Hold the rapid voltage changes of a series against a limit by their number.
 
@@ -84,10 +96,7 @@ def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = 
     InputError
         If there is no such limit.
     """
-    if isinstance(limit, str):
-        if limit not in rapid_limits():
-            raise bad("unknown limit on rapid voltage changes", limit, nearest(limit, rapid_limits()))
-        limit = rapid_limits()[limit]
+    limit = _limit(limit)
     rows = _rows(changes, limit)
     notes = [*changes.notes, *([limit.remark] if limit.remark else [])]
     measured = changes.du_max_percent
@@ -112,6 +121,14 @@ def judge_rapid(changes: RapidChanges, limit: str | RapidLimit, *, where: str = 
     if highest > strictest:
         words += f", or up to {highest:g} % " + ("where they are rare" if len(rows) > 1 else "as the document's range")
     return _finding(limit, changes, verdict, measured, strictest, words, where, notes)
+
+
+def _limit(limit: str | RapidLimit) -> RapidLimit:
+    if isinstance(limit, RapidLimit):
+        return limit
+    if limit not in rapid_limits():
+        raise bad("unknown limit on rapid voltage changes", limit, nearest(limit, rapid_limits()))
+    return rapid_limits()[limit]
 
 
 def _rows(changes: RapidChanges, limit: RapidLimit) -> list[RapidRow]:

@@ -27,6 +27,7 @@ from gridedge.study.hosting_model import is_hosting
 from gridedge.study.model import Study, StudySpec, load_study
 from gridedge.study.picture import picture
 from gridedge.study.result import Result
+from gridedge.study.seconds import within_seconds
 from gridedge.study.tasks import FlowTask, Window, feeder_of, solve_all
 from gridedge.study.weigh import weigh
 
@@ -121,6 +122,12 @@ def _solve(
         parts = {part: flows[label, part].assign_attrs(site_bus=bus) for part in _PARTS}
         parts["waveform"] = _for_report(wave)
         findings[label] = _findings(spec, rules, campus, parts, wave, flows["", "without site"])
+        findings[label] += within_seconds(
+            {words: parts[part] for part, words in _WINDOWS.items()},
+            vn_kv=float(feeder.net.bus.at[bus, "vn_kv"]),
+            f_hz=float(feeder.net.f_hz),
+            held=spec.waveform.sources == "held",
+        )
         rows[label] = answer.summary_row({**parts, "waveform": wave}, spec.waveform.dt_s)
         data[label] = xr.DataTree.from_dict(parts)
     notes = [

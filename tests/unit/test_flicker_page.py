@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "flicker.md").read_text(encoding="u
 def test_every_result_is_that_of_the_command_above_it():
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```.*?```text\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for code, shown in blocks:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

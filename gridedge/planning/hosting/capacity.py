@@ -19,6 +19,7 @@ from gridedge.measure.limit_sets import Given, LimitSet, load_limits, strictest
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
 from gridedge.planning.hosting.unstudied import not_studied, sentence
+from gridedge.planning.hosting.waveform import AtHours, read_waveform
 
 
 def hosting_capacity(
@@ -35,6 +36,9 @@ def hosting_capacity(
     taps: Literal["held", "settled"] | TapControl | Mapping[str, Any] = "held",
     max_mw: float | None = None,
     tol_mw: float = 0.01,
+    waveform: Any = None,
+    hours: Sequence[float] | None = None,
+    sources: Literal["emf", "held"] | Mapping[str, Any] = "emf",
 ) -> HostingResult:
     """Find how much load each bus can take, one site at a time, and what stops it.
 
@@ -69,6 +73,16 @@ def hosting_capacity(
         Highest size of interest; without, beyond the collapse where there is one. [MW]
     tol_mw : float
         A capacity holds all limits, and less than this above it one is broken. [MW]
+    waveform : Dataset, (array, dt_s) or str, optional
+        How the site's power moves within seconds, scaled so that its peak is the site's size; for limits on flicker and
+        rapid voltage changes, see :func:`gridedge.planning.hosting.waveform.read_waveform`.
+    hours : sequence of float, optional
+        Times of the background at which waveform and voltage step are solved, the net held [s]; without, where the net
+        draws most and where it draws least.
+    sources : {"emf", "held"} or dict
+        What grids and machines do within seconds, as for :func:`gridedge.solve`: EMFs behind their impedance, with
+        ``s_sc_mva``, ``rx`` and ``xd_transient_pu`` as given, as the net says, or assumed and stated.  ``held``: a
+        voltage step is a lower bound.
 
     Returns
     -------
@@ -90,8 +104,8 @@ def hosting_capacity(
     Of a net whose ratings are placeholders the thermal limits are not known: ``attrs["thermal"]`` says so, and a
     capacity is then an upper bound.
 
-    A voltage step is the difference between the solution with and without the site, sources held at their set-point:
-    that hides what their own impedance adds, so the step is a lower bound, and the result says so.
+    A voltage step is the difference between the settled state and that a moment after the site, at its full size, has
+    started or tripped: taps held, sources as EMFs.  It and the waveform are judged at ``hours``, at all buses.
 
     References
     ----------
@@ -105,8 +119,9 @@ def hosting_capacity(
     else:
         control = as_control(True if taps == "settled" else taps)
         trial = SettledTrial(net, buses, q_per_p, background, shape, supply, control)
-    series = in_every_step(trial, wanted, existing == "no_worse", tol_mw, max_mw)
-    answers = series.answers
+    within = AtHours(trial, wanted, None if waveform is None else read_waveform(waveform, power_factor), hours, sources)
+    series = in_every_step(trial, within.left(), existing == "no_worse", tol_mw, max_mw)
+    answers = within.narrowed(series.answers, tol_mw, max_mw)
     names = bus_names(trial.own)
     ds = dataset(answers, trial.buses, [names[b] for b in trial.buses])
     thermal = series.thermal(trial)
@@ -115,6 +130,7 @@ def hosting_capacity(
         "thermal": thermal,
         "supply": trial.supply,
         "taps": "held" if taps == "held" else "settled",
+        "waveform": within.judged,
         "existing": existing,
         "power_factor": power_factor,
         "tol_mw": tol_mw,
@@ -125,6 +141,7 @@ def hosting_capacity(
             *trial.remarks,
             *condition(trial.own),
             *series.remarks,
+            *within.remarks,
             *_remarks(thermal, ds),
             *_of_taps(trial, wanted),
             *sentence(missing),
