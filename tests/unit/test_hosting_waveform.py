@@ -62,11 +62,11 @@ def test_the_heaviest_and_the_lightest_hour_are_judged_unless_others_are_given()
     found = capacity({"pst": 0.9}, background=day)
     assert any("as it stands at 3600 s, 7200 s" in r for r in found.remarks)
     assert float(found.data["time_s"][0]) == 3600.0  # more load lowers the voltage
-    light = capacity({"pst": 0.9}, background=day, hours=[7300.0])
+    light = capacity({"pst": 0.9}, background=day, waveform_hours=[7300.0])
     assert float(light.data["time_s"][0]) == 7200.0
     assert mw(found) < mw(light)
     with pytest.raises(InputError, match="14400"):
-        capacity({"pst": 0.9}, background=day, hours=[14400.0])
+        capacity({"pst": 0.9}, background=day, waveform_hours=[14400.0])
 
 
 def test_a_rapid_change_is_the_step_of_the_power_once_the_voltage_was_steady():

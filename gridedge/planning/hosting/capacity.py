@@ -37,7 +37,7 @@ def hosting_capacity(
     max_mw: float | None = None,
     tol_mw: float = 0.01,
     waveform: Any = None,
-    hours: Sequence[float] | None = None,
+    waveform_hours: Sequence[float] | None = None,
     sources: Literal["emf", "held"] | Mapping[str, Any] = "emf",
 ) -> HostingResult:
     """Find how much load each bus can take, one site at a time, and what stops it.
@@ -76,7 +76,7 @@ def hosting_capacity(
     waveform : Dataset, (array, dt_s) or str, optional
         How the site's power moves within seconds, scaled so that its peak is the site's size; for limits on flicker and
         rapid voltage changes, see :func:`gridedge.planning.hosting.waveform.read_waveform`.
-    hours : sequence of float, optional
+    waveform_hours : sequence of float, optional
         Times of the background at which waveform and voltage step are solved, the net held [s]; without, where the net
         draws most and where it draws least.
     sources : {"emf", "held"} or dict
@@ -105,7 +105,7 @@ def hosting_capacity(
     capacity is then an upper bound.
 
     A voltage step is the difference between the settled state and that a moment after the site, at its full size, has
-    started or tripped: taps held, sources as EMFs.  It and the waveform are judged at ``hours``, at all buses.
+    started or tripped: taps held, sources as EMFs.  It and the waveform are judged at ``waveform_hours``, at all buses.
 
     References
     ----------
@@ -119,7 +119,9 @@ def hosting_capacity(
     else:
         control = as_control(True if taps == "settled" else taps)
         trial = SettledTrial(net, buses, q_per_p, background, shape, supply, control)
-    within = AtHours(trial, wanted, None if waveform is None else read_waveform(waveform, power_factor), hours, sources)
+    within = AtHours(
+        trial, wanted, None if waveform is None else read_waveform(waveform, power_factor), waveform_hours, sources
+    )
     series = in_every_step(trial, within.left(), existing == "no_worse", tol_mw, max_mw)
     answers = within.narrowed(series.answers, tol_mw, max_mw)
     names = bus_names(trial.own)

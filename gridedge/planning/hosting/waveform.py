@@ -373,7 +373,7 @@ def _hours(trial: Trial, hours: Sequence[float] | None) -> NDArray[np.intp]:
     beyond = trial.time_s[-1] + (trial.dt_s if trial.dt_s > 0 else np.inf)
     wrong = given[(at < 0) | (given >= beyond) | ~np.isfinite(given)]
     if wrong.size or not given.size:
-        cure = f"Give times from {trial.time_s[0]:g} to below {beyond:g} s, or leave hours= out."
+        cure = f"Give times from {trial.time_s[0]:g} to below {beyond:g} s, or leave waveform_hours= out."
         raise bad("hours lie outside the background", str(wrong.tolist()[:5]), cure)
     return np.unique(at).astype(np.intp)
 
