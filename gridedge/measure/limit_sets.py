@@ -17,7 +17,7 @@ from gridedge.measure.rules import Known
 from gridedge.spec import Spec, build
 
 _SETS = Path(__file__).resolve().parent / "limit_sets"
-_SHORT = ("vm_pu", "loading_percent", "voltage_step_percent")
+_SHORT = ("vm_pu", "loading_percent", "voltage_step_percent", "losses_percent", "losses_mw")
 Element = Literal["line", "trafo", "trafo3w", "impedance"]
 
 
@@ -105,7 +105,24 @@ class VoltageStepLimit(GridLimit):
         return self
 
 
-AnyLimit = Annotated[VoltageLimit | LoadingLimit | VoltageStepLimit, Field(discriminator="limit")]
+class LossesLimit(GridLimit):
+    """Highest losses of all branches of the net together, in every step."""
+
+    limit: Literal["losses"]
+    losses_percent: float | None = Field(None, gt=0)
+    """Highest losses, of the power delivered in the same step. [%]"""
+    losses_mw: float | None = Field(None, gt=0)
+    """Highest losses. [MW]"""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> LossesLimit:
+        if (self.losses_percent is None) == (self.losses_mw is None):
+            cure = "Give losses_percent or losses_mw; a second limit of the same kind holds beside the first."
+            raise bad(f"{self.name!r} needs one of losses_percent and losses_mw", "both or none", cure)
+        return self
+
+
+AnyLimit = Annotated[VoltageLimit | LoadingLimit | VoltageStepLimit | LossesLimit, Field(discriminator="limit")]
 
 
 class LimitSet(Spec):
@@ -157,8 +174,9 @@ def load_limits(limits: Given) -> LimitSet:
     ----------
     limits : str, path, dict, LimitSet or sequence of these
         A shipped set's name (:func:`list_limit_sets`); a YAML file with ``limits``; a dict with ``limits``; a dict in
-        short, ``{"vm_pu": [0.95, 1.05], "loading_percent": 100, "voltage_step_percent": 3}``, in which what is absent
-        does not apply; or several of these, which then hold together.  An empty dict or sequence is no limit.
+        short, ``{"vm_pu": [0.95, 1.05], "loading_percent": 100, "voltage_step_percent": 3, "losses_percent": 5}``, in
+        which what is absent does not apply; or several of these, which then hold together.  An empty dict or sequence
+        is no limit.
 
     Returns
     -------
@@ -228,6 +246,10 @@ def _words(limit: GridLimit) -> str:
         text = f"loading of {', '.join(limit.elements)} at most {limit.loading_percent:g} %"
     elif isinstance(limit, VoltageStepLimit):
         text = f"no voltage changes by more than {limit.voltage_step_percent:g} % when the site starts or trips"
+    elif isinstance(limit, LossesLimit) and limit.losses_percent is not None:
+        text = f"losses of all branches at most {limit.losses_percent:g} % of the delivered power"
+    elif isinstance(limit, LossesLimit):
+        text = f"losses of all branches at most {limit.losses_mw:g} MW"
     else:
         raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
     if limit.mean_s is not None:
@@ -244,6 +266,8 @@ def _sides(limit: GridLimit) -> list[tuple[str, str, float]]:
         return [("loading", element, limit.loading_percent) for element in limit.elements]
     if isinstance(limit, VoltageStepLimit):
         return [("step", "", limit.voltage_step_percent / 100.0)]
+    if isinstance(limit, LossesLimit):
+        return []  # of the whole net, no bus or branch has it: gridedge.planning.hosting.losses
     raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
 
 
@@ -287,6 +311,8 @@ def _from_mapping(given: Mapping[str, Any]) -> LimitSet:
             raise bad("unknown limit", str(key), nearest(str(key), [*_SHORT, "limits"]))
     kinds = {"vm_pu": "voltage", "loading_percent": "loading", "voltage_step_percent": "voltage_step"}
     names = {"vm_pu": "voltage band", "loading_percent": "loading", "voltage_step_percent": "voltage step"}
+    kinds |= {"losses_percent": "losses", "losses_mw": "losses"}
+    names |= {"losses_percent": "losses in percent", "losses_mw": "losses in MW"}
     made = [{"limit": kinds[k], "name": names[k], k: v} for k, v in given.items() if v is not None]
     return build(LimitSet, {"limits": made})
 

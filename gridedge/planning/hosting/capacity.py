@@ -14,6 +14,10 @@ from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
 from gridedge.grid.trial import Trial
 from gridedge.measure.limit_sets import Given, load_limits
+from gridedge.planning.hosting.curve import add_curve
+from gridedge.planning.hosting.hours import Hours, keep_worst
+from gridedge.planning.hosting.losses import held_losses, losses_stops
+from gridedge.planning.hosting.request import add_request, requested
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
 
@@ -32,6 +36,9 @@ def hosting_capacity(
     taps: Literal["held"] = "held",
     max_mw: float | None = None,
     tol_mw: float = 0.01,
+    hours: Hours = "all",
+    curve: bool = False,
+    requested_mw: Any = None,
 ) -> HostingResult:
     """Find how much load each bus can take, one site at a time, and what stops it.
 
@@ -63,6 +70,14 @@ def hosting_capacity(
         Highest size of interest; without, beyond the collapse where there is one. [MW]
     tol_mw : float
         A capacity holds all limits, and less than this above it one is broken. [MW]
+    hours : {"all", "worst"}
+        Whether every step is judged, or the worst ones by a stated rule (:mod:`gridedge.planning.hosting.hours`): then
+        the capacity is at least that of all steps.
+    curve : bool
+        Whether to add how near each limit is at every size (:mod:`gridedge.planning.hosting.curve`).
+    requested_mw : float, mapping or Series, optional
+        Wished sizes, one for all or by bus: adds what is served, what stops the rest, and how long each limit is
+        broken at the wished size (:mod:`gridedge.planning.hosting.request`). [MW]
 
     Returns
     -------
@@ -91,10 +106,15 @@ def hosting_capacity(
     """
     q_per_p = _tangent(power_factor)
     _check(existing, n_minus_1, supply, taps, max_mw, tol_mw)
+    if hours not in ("all", "worst"):
+        raise bad("unknown hours", str(hours), nearest(str(hours), ("all", "worst")))
     wanted = load_limits(limits)
     trial = Trial(net, buses, q_per_p, background, shape, supply)
+    wishes = None if requested_mw is None else requested(trial, requested_mw, max_mw)
+    said = [keep_worst(trial, wanted)] if hours == "worst" else []
     series = in_every_step(trial, wanted, existing == "no_worse", tol_mw, max_mw)
-    answers = series.answers
+    lost = losses_stops(trial, wanted, series.answers, existing == "no_worse", tol_mw)
+    answers = [a.narrowed(stops) for a, stops in zip(series.answers, lost, strict=True)]
     names = bus_names(trial.own)
     ds = dataset(answers, trial.buses, [names[b] for b in trial.buses])
     thermal = series.thermal(trial)
@@ -107,8 +127,15 @@ def hosting_capacity(
         "tol_mw": tol_mw,
         "engine_detail": trial.method,
         "error_vm_pu": series.error_vm_pu,
-        "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *_remarks(thermal, ds)],
+        "hours": hours,
+        "remarks": [*trial.remarks, *condition(trial.own), *said, *series.remarks, *_remarks(thermal, ds)],
     }
+    if curve or wishes is not None:
+        held = held_losses(trial, wanted, existing == "no_worse")
+        if curve:
+            add_curve(ds, trial, series.groups, held, series.base, answers)
+        if wishes is not None:
+            add_request(ds, trial, series.groups, held, series.base, answers, wishes, hours == "all")
     return HostingResult(ds, wanted)
 
 
