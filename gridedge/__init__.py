@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
     from gridedge.planning.hosting.capacity import hosting_capacity
+    from gridedge.planning.remedies.find import remedies
     from gridedge.planning.sizing import size_battery
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
@@ -47,6 +48,7 @@ _HOMES = {
     "compare": "gridedge.planning.compare",
     "close_loop": "gridedge.planning.droop",
     "hosting_capacity": "gridedge.planning.hosting.capacity",
+    "remedies": "gridedge.planning.remedies.find",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
@@ -70,6 +72,7 @@ __all__ = [
     "generate",
     "hosting_capacity",
     "mitigate",
+    "remedies",
     "request_sheet",
     "run",
     "size_battery",
