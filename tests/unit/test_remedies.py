@@ -89,8 +89,8 @@ def test_needed_rating_of_a_line_is_the_current_of_the_closed_form():
     assert broken.needed_ka == pytest.approx(ka, rel=1e-6)
     assert broken.needed_mva == pytest.approx(np.sqrt(3) * 20.0 * ka, rel=1e-6)
     larger = of(found, "larger line").measure
-    assert larger.change.value == "NA2XS2Y 1x185 RM/25 12/20 kV"
-    assert larger.size == pytest.approx(0.362)
+    assert larger.change.value == "NA2XS2Y 1x150 RM/25 12/20 kV"
+    assert larger.size == pytest.approx(0.319)
     assert of(found, "parallel line").measure.size == pytest.approx(2 * 0.252)
     assert {s.lifts for s in found.singles} == {True}
 
@@ -209,7 +209,7 @@ def test_standard_sizes():
     assert next_rating(81.0) == 100.0
     assert next_rating(0.5) == 0.5
     net, _ = cable()
-    assert [name.split()[1] for name, _ in larger_types(net, 0)] == ["1x185", "1x240"]
+    assert [name.split()[1] for name, _ in larger_types(net, 0)] == ["1x120", "1x150", "1x185", "1x240"]
 
 
 def test_a_larger_impedance_keeps_its_per_unit_values():

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gridedge.errors import bad
-from gridedge.grid.inject import Background
+from gridedge.grid.inject import Background, private_copy
 from gridedge.measure.limit_sets import Given, load_limits
 from gridedge.planning.hosting.bounds import NOISE
 from gridedge.planning.hosting.capacity import hosting_capacity
@@ -99,20 +99,21 @@ def remedies(
         "limits": whole, "existing": existing, "shape": shape, "background": background, "supply": supply,
         "tol_mw": tol_mw, "hours": hours,
     }  # fmt: skip
-    now = hosting_capacity(net, buses=[bus], power_factor=power_factor, **asked)
+    own, said = private_copy(net)
+    now = hosting_capacity(own, buses=[bus], power_factor=power_factor, **asked)
     capacity = float(now.capacity_mw[0])
     place, name = int(now.data["bus"][0]), str(now.data["bus_name"][0].values)
     currency = price_list.prices[0].currency if price_list.prices else ""
     if wanted_mw <= capacity:
-        return RemedyResult(place, name, wanted_mw, capacity, remarks=tuple(now.remarks), currency=currency)
+        return RemedyResult(place, name, wanted_mw, capacity, remarks=(*said, *now.remarks), currency=currency)
     q_per_p = float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
-    bench = Bench(net, place, wanted_mw, q_per_p, whole, existing == "no_worse", background, shape, supply, hours)
+    bench = Bench(own, place, wanted_mw, q_per_p, whole, existing == "no_worse", background, shape, supply, hours)
     before = bench.look((), SURE)
     broken = before.broken or _between(now)
     singles = _singles(bench, price_list, before)
     plans, reasons = _plans(bench, price_list)
     proven = _proven(bench, plans, asked)
-    remarks = [*now.remarks, *_said(before, proven, existing)]
+    remarks = [*said, *now.remarks, *_said(before, proven, existing)]
     if plans and not proven:
         reasons = ["the sets that hold at the sizes tried break a limit between them"]
     return RemedyResult(

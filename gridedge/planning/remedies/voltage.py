@@ -96,7 +96,8 @@ def capacitor(bench: Bench, given: Sequence[Measure], prices: PriceList, bus: in
         change = Change("capacitor", "bus", bus, mvar)
         return Measure("capacitor", f"bus {bus}", f"{mvar:g} Mvar", mvar, "Mvar", mvar, needed, change)
 
-    sized = _sized(bench, given, made, ("low",), 3.0 * bench.wanted_mw)
+    # Beyond what the bus can draw at all a capacitor comes into resonance with the net.
+    sized = _sized(bench, given, made, ("low",), min(1.5 * bench.wanted_mw, bench.reach_mw))
     if sized is None:
         return None
     needed, enough = sized
