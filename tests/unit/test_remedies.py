@@ -9,6 +9,7 @@ import xarray as xr
 
 import gridedge
 from gridedge.errors import InputError
+from gridedge.grid.feeders import load_feeder
 from gridedge.grid.reinforce import Change, apply_change, larger_types, next_rating
 from gridedge.planning.remedies.prices import cost_of, load_prices
 
@@ -201,6 +202,26 @@ def test_a_price_list_of_ones_own_decides():
     assert found.currency == "EUR"
     with pytest.raises(InputError, match="currencies"):
         load_prices({"prices": [cheap, {**dear, "currency": "USD"}]})
+
+
+def test_on_a_feeder_the_cheapest_set_holds_by_plain_runpp_and_the_callers_net_is_untouched():
+    net = load_feeder("mv_oberrhein").net
+    before = copy.deepcopy(net)
+    found = gridedge.remedies(net, "Bus 51", 6.0)
+    for table in ("line", "trafo", "shunt", "load", "sgen"):
+        assert net[table].equals(before[table])
+    assert found.capacity_mw == pytest.approx(5.105, abs=0.011)
+    assert [b.element for b in found.broken] == ["line:181"]
+    assert found.chosen is not None
+    assert found.chosen.capacity_mw >= 6.0
+    for m in found.chosen.measures:
+        apply_change(before, m.change)
+    pp.create_load(before, 81, 6.0, 6.0 * np.tan(np.arccos(0.98)))
+    pp.runpp(before, tolerance_mva=1e-10)
+    assert max(before.res_line.loading_percent.max(), before.res_trafo.loading_percent.max()) <= 100.0
+    assert before.res_bus.vm_pu.between(0.9, 1.1).all()
+    assert (found.plan_table()["date"] != "").all()
+    assert (found.table()["source"] != "").all()
 
 
 def test_standard_sizes():
