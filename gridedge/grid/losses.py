@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gridedge.grid.engines.buffers import Lanes
@@ -35,6 +36,13 @@ def feeder_losses(trial: Trial, x: Float) -> tuple[Float, Float, NDArray[np.bool
     losses, delivered = np.full(states, np.nan), np.full(states, np.nan)
     solved = np.zeros(states, dtype=bool)
     model = trial.model
+    # All that flows into branches at their ends, v^H (E' Y_end) v summed over the ends, is what they lose.
+    lost = sp.csr_matrix(model.y.shape, dtype=complex)
+    for side in model.readout.sides:
+        ends = sp.csr_matrix(
+            (np.ones(side.bus.size), (side.bus, np.arange(side.bus.size))), (model.v0.size, side.bus.size)
+        )
+        lost = lost + ends @ side.admittance
     fed = np.ones(model.v0.size, dtype=bool)
     fed[model.ref] = False
     for first in range(0, states, _TOGETHER):
@@ -42,8 +50,7 @@ def feeder_losses(trial: Trial, x: Float) -> tuple[Float, Float, NDArray[np.bool
         lanes = Lanes(model.v0.size, here.stop - first)
         solved[here] = trial.solve(x[here], lanes)
         v = lanes.take(np.arange(here.stop - first))
-        _, pl_mw = model.readout.branches(v)
-        losses[here] = pl_mw.sum(axis=1)
+        losses[here] = np.einsum("rs,rs->s", v.conj(), lost @ v).real * model.base_mva
         drawn = -(v * (model.y @ v).conj()).real[fed] * model.base_mva
         delivered[here] = np.maximum(drawn, 0.0).sum(axis=0)
     losses[~solved] = delivered[~solved] = np.nan

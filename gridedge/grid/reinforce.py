@@ -16,6 +16,9 @@ from gridedge.errors import bad
 R10 = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
 """Preferred values of rated power, to be multiplied by powers of ten: series R10 of ISO 3, which IEC 60076-1 asks
 of transformers (from memory)."""
+REACTANCE_OHM_PER_KM = 0.03, 1.0
+"""Between which a reactance per km is that of a line: cables from 0.08, overhead lines to 0.42 in pandapower's types,
+and room on either side (chosen)."""
 How = Literal["type", "parallel", "rating", "tap", "capacitor"]
 
 
@@ -91,11 +94,13 @@ def larger_types(net: Any, line: int) -> list[tuple[str, float]]:
 
     They are those of the net's own library of the same kind (cable or overhead) and of a voltage level that fits, and
     are told to fit by their names, as pandapower's basic types write them: ``NA2XS2Y 1x240 RM/25 12/20 kV``,
-    ``243-AL1/39-ST1A 20.0``.
+    ``243-AL1/39-ST1A 20.0``.  None fits a line whose length is not known (:data:`REACTANCE_OHM_PER_KM`).
     """
     row = net.line.loc[line]
     vn_kv = float(net.bus.vn_kv.at[row.from_bus])
-    found = []
+    found: list[tuple[str, float]] = []
+    if not _has_length(row):
+        return found
     for name, kind in net.std_types["line"].items():
         rated_kv = _rated_kv(name)
         same = kind.get("type") == row.get("type") and kind.get("type") in ("cs", "ol")
@@ -103,6 +108,12 @@ def larger_types(net: Any, line: int) -> list[tuple[str, float]]:
         if same and rated_kv is not None and 0.99 * vn_kv <= rated_kv <= 2.0 * vn_kv and all(k in kind for k in needs):
             found.append((name, float(kind["max_i_ka"])))
     return sorted(((n, i) for n, i in found if i > float(row.max_i_ka) * (1 + 1e-9)), key=lambda pair: pair[1])
+
+
+def _has_length(line: Any) -> bool:
+    """Say whether a line's reactance per km is one: case files write the whole line as one of 1 km."""
+    low, high = REACTANCE_OHM_PER_KM
+    return bool(low <= float(line.x_ohm_per_km) <= high)
 
 
 def _rated_kv(name: str) -> float | None:
@@ -130,7 +141,7 @@ class BranchFacts:
     parallel : int
         How many are in parallel.
     length_km : float
-        Of lines; else NaN. [km]
+        Of lines whose length is known; else NaN. [km]
     overhead : bool
         Whether it is an overhead line.
     z_ohm : float
@@ -158,7 +169,8 @@ def branch_facts(net: Any, label: str) -> BranchFacts:
         ka = float(row.max_i_ka) * float(row.df) * parallel
         z = float(np.hypot(row.r_ohm_per_km, row.x_ohm_per_km)) * float(row.length_km) / parallel
         mva, overhead = np.sqrt(3.0) * vn * ka, row.get("type") == "ol"
-        return BranchFacts(table, i, vn, mva, ka, parallel, float(row.length_km), overhead, z)
+        length = float(row.length_km) if _has_length(row) else np.nan
+        return BranchFacts(table, i, vn, mva, ka, parallel, length, overhead, z)
     if table == "trafo":
         parallel = int(row.parallel)
         mva = float(row.sn_mva) * parallel * float(row.df)

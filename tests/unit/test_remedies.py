@@ -255,3 +255,16 @@ def test_what_cannot_be_asked_says_what_to_do(more, words):
     net, bus = two_buses()
     with pytest.raises(InputError, match=words):
         gridedge.remedies(net, bus, **more)
+
+
+def test_a_line_of_a_case_file_has_no_length_so_no_price_and_no_type():
+    from pandapower import networks as nw
+
+    net = nw.case9()  # whole lines, written as 1 km of 68 ohm
+    assert larger_types(net, 2) == []
+    found = gridedge.remedies(net, 4, 160.0, limits={"loading_percent": 80}, supply="slack")
+    assert found.chosen is not None
+    lines = [m for m in found.chosen.measures if m.kind == "parallel line"]
+    assert lines
+    assert all(m.cost is None and "unknown length" in m.words for m in lines)
+    assert any("without a price" in r for r in found.remarks)

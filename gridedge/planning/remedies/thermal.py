@@ -92,13 +92,17 @@ def _parallel(prices: PriceList, before: BranchFacts, now: BranchFacts, ratio: f
         cost = cost_of(
             prices, "parallel line", count=added, length_km=now.length_km, vn_kv=now.vn_kv, overhead=now.overhead
         )
-        words = f"{added} more of the same line beside it, {now.length_km:.2f} km each"
+        words = f"{added} more of the same line beside it{_length(now)}"
         return Measure(
             "parallel line", label, words, one_ka * count, "kA", mva, now.rating_ka * ratio, change, cost=cost
         )
     cost = cost_of(prices, "transformer", count=added, mva=one_mva)
     words = f"{added} more of {one_mva:g} MVA beside it"
     return Measure("parallel transformer", label, words, mva, "MVA", mva, now.rating_mva * ratio, change, cost=cost)
+
+
+def _length(facts: BranchFacts) -> str:
+    return ", of unknown length" if math.isnan(facts.length_km) else f", {facts.length_km:.2f} km each"
 
 
 def completed(bench: Bench, prices: PriceList, measures: Sequence[Measure]) -> tuple[list[Measure], State]:
@@ -147,7 +151,7 @@ def along_the_path(bench: Bench, prices: PriceList, given: Sequence[Measure], st
         share = count / facts.parallel
         found.append(
             Measure(
-                "parallel line", label, f"1 more of the same line beside it, {facts.length_km:.2f} km",
+                "parallel line", label, f"1 more of the same line beside it{_length(facts)}",
                 facts.rating_ka * share, "kA", facts.rating_mva * share, np.nan,
                 Change("parallel", "line", facts.index, count), cost=cost,
             )
