@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gridedge.planning.hosting.deployments import hosting_deployments
     from gridedge.planning.hosting.pairs import hosting_pairs
     from gridedge.planning.hosting.together import hosting_together
+    from gridedge.planning.remedies.find import remedies
     from gridedge.planning.sizing import size_battery
     from gridedge.planning.unbalance import unbalance
     from gridedge.profiles.fit import fit_training
@@ -64,6 +65,7 @@ _HOMES = {
     "hosting_pairs": "gridedge.planning.hosting.pairs",
     "hosting_together": "gridedge.planning.hosting.together",
     "hosting_deployments": "gridedge.planning.hosting.deployments",
+    "remedies": "gridedge.planning.remedies.find",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
     "run_hosting": "gridedge.study.hosting_run",
@@ -93,6 +95,7 @@ __all__ = [
     "hosting_pairs",
     "hosting_together",
     "mitigate",
+    "remedies",
     "request_sheet",
     "run",
     "run_hosting",

@@ -37,6 +37,11 @@ def hosting(
     supply: Annotated[str | None, typer.Option(help="Who delivers: auto, slack or headroom.")] = None,
     max_mw: Annotated[float | None, typer.Option(help="Highest size of interest in MW.")] = None,
     tol_mw: Annotated[float | None, typer.Option(help="How near to the break, in MW; 0.01 if left out.")] = None,
+    hours: Annotated[str | None, typer.Option(help="Steps that are judged: all, or worst by a stated rule.")] = None,
+    want: Annotated[
+        float | None, typer.Option(metavar="MW", help="Print what lets one bus (--bus) take this, with its price.")
+    ] = None,
+    curve: Annotated[bool, typer.Option("--curve", help="Print how near each limit is at every size.")] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Put over the study, e.g. requested_mw=5; may be given again."),
@@ -49,12 +54,16 @@ def hosting(
     """Find how much load each bus of a feeder can take, and what stops it: a table, a map, a report."""
     from gridedge.study.hosting_run import run_hosting
 
-    given = {
-        "buses": [int(b) if b.lstrip("-").isdigit() else b for b in bus] if bus else None,
-        "limits": limits or None, "power_factor": power_factor, "existing": existing, "supply": supply,
-        "max_mw": max_mw, "tol_mw": tol_mw,
+    given: dict[str, Any] = {
+        "limits": limits or None, "power_factor": power_factor, "existing": existing, "supply": supply, "hours": hours,
+        "tol_mw": tol_mw,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
+    if want is not None:
+        _remedies(feeder, bus, want, given)
+        return
+    more = {"buses": [_bus(b) for b in bus] if bus else None, "max_mw": max_mw, "curve": curve or None}
+    given |= {name: value for name, value in more.items() if value is not None}
     began = time.perf_counter()
     table_only = out is not None and out.suffix.lower() == ".csv"
     if table_only:
@@ -66,6 +75,8 @@ def hosting(
     lead = f"Power factor {attrs['power_factor']:g}"
     typer.echo(f"Delivered by: {attrs['supply']}. Thermal limits: {attrs['thermal']}. {lead}.")
     tell(result, time.perf_counter() - began)
+    if curve:
+        _curve(result.found)
     if table_only:
         _write_table(table, out)
 
@@ -120,3 +131,26 @@ def tell(result: HostingStudyResult, took_s: float) -> None:
 
 def _notes(result: HostingStudyResult) -> Sequence[str]:
     return [f"Note: {note}" for note in result.notes]
+
+
+def _bus(given: str) -> int | str:
+    return int(given) if given.lstrip("-").isdigit() else given
+
+
+def _remedies(feeder: str, bus: list[str] | None, want_mw: float, given: dict[str, Any]) -> None:
+    """Print what lets a bus take a size."""
+    from gridedge.errors import bad
+    from gridedge.planning.remedies.find import remedies
+
+    if not bus or len(bus) != 1:
+        raise bad("--want is about one bus", str(bus or "none"), "Name it: --bus 81 --want 8.")
+    typer.echo(remedies(feeder, _bus(bus[0]), want_mw, **given).describe())
+
+
+def _curve(found: Any) -> None:
+    """Print the room to every kind of limit over size, bus by bus."""
+    names = [str(n) for n in found.data.data_vars if str(n).startswith(("curve_mw", "room_"))]
+    for bus in found.data["bus"].values:
+        frame = found.data.sel(bus=bus)[names].to_dataframe()[names]
+        typer.echo(f"\nBus {bus}: room to each limit, negative where it is broken")
+        typer.echo(frame.to_string(index=False, float_format=lambda x: f"{x:.4f}", na_rep="-"))

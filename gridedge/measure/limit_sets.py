@@ -24,6 +24,8 @@ _SHORT = {
     "vm_pu": ("voltage", "voltage band"),
     "loading_percent": ("loading", "loading"),
     "voltage_step_percent": ("voltage_step", "voltage step"),
+    "losses_percent": ("losses", "losses in percent"),
+    "losses_mw": ("losses", "losses in MW"),
     "pst": ("flicker", "Pst"),
     "plt": ("flicker", "Plt"),
     "rapid_change_percent": ("rapid_change", "rapid voltage change"),
@@ -115,6 +117,23 @@ class VoltageStepLimit(GridLimit):
         return self
 
 
+class LossesLimit(GridLimit):
+    """Highest losses of all branches of the net together, in every step."""
+
+    limit: Literal["losses"]
+    losses_percent: float | None = Field(None, gt=0)
+    """Highest losses, of the power delivered in the same step. [%]"""
+    losses_mw: float | None = Field(None, gt=0)
+    """Highest losses. [MW]"""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> LossesLimit:
+        if (self.losses_percent is None) == (self.losses_mw is None):
+            cure = "Give losses_percent or losses_mw; a second limit of the same kind holds beside the first."
+            raise bad(f"{self.name!r} needs one of losses_percent and losses_mw", "both or none", cure)
+        return self
+
+
 class FlickerLimit(GridLimit):
     """Highest flicker severity at any bus while the site follows a given waveform."""
 
@@ -177,7 +196,8 @@ def _no_durations(limit: GridLimit) -> None:
 
 
 AnyLimit = Annotated[
-    VoltageLimit | LoadingLimit | VoltageStepLimit | FlickerLimit | RapidChangeLimit, Field(discriminator="limit")
+    VoltageLimit | LoadingLimit | VoltageStepLimit | LossesLimit | FlickerLimit | RapidChangeLimit,
+    Field(discriminator="limit"),
 ]
 
 
@@ -230,9 +250,9 @@ def load_limits(limits: Given) -> LimitSet:
     ----------
     limits : str, path, dict, LimitSet or sequence of these
         A shipped set's name (:func:`list_limit_sets`); a YAML file with ``limits``; a dict with ``limits``; a dict in
-        short, ``{"vm_pu": [0.95, 1.05], "loading_percent": 100, "voltage_step_percent": 3, "pst": 0.9, "plt": 0.7,
-        "rapid_change_percent": 3}``, in which what is absent does not apply; or several of these, which then hold
-        together.  An empty dict or sequence is no limit.
+        short, ``{"vm_pu": [0.95, 1.05], "loading_percent": 100, "voltage_step_percent": 3, "losses_percent": 5,
+        "pst": 0.9, "plt": 0.7, "rapid_change_percent": 3}``, in which what is absent does not apply; or several of
+        these, which then hold together.  An empty dict or sequence is no limit.
 
     Returns
     -------
@@ -310,6 +330,10 @@ def _words(limit: GridLimit) -> str:
         rows = limit.as_level().rows
         text = "rapid voltage changes by the site's waveform: "
         text += "; ".join(f"at most {row.limit_percent:g} %{_how_often(row)}" for row in rows)
+    elif isinstance(limit, LossesLimit) and limit.losses_percent is not None:
+        text = f"losses of all branches at most {limit.losses_percent:g} % of the delivered power"
+    elif isinstance(limit, LossesLimit):
+        text = f"losses of all branches at most {limit.losses_mw:g} MW"
     else:
         raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
     if limit.mean_s is not None:
@@ -336,6 +360,8 @@ def _sides(limit: GridLimit) -> list[tuple[str, str, float]]:
         return [("step", "", limit.voltage_step_percent / 100.0)]
     if isinstance(limit, FlickerLimit | RapidChangeLimit):
         return []  # judged on a waveform
+    if isinstance(limit, LossesLimit):
+        return []  # of the whole net, no bus or branch has it: gridedge.planning.hosting.losses
     raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
 
 

@@ -134,3 +134,16 @@ def test_options_of_a_feeder_do_not_fall_silent_on_a_study():
     assert "Leave it out" in str(several.exception)
     nowhere = CliRunner().invoke(app, ["hosting", "mv_oberrhein", "--out", "no/such/folder/x.csv"])
     assert "cannot be written there" in str(nowhere.exception)
+
+
+def test_hosting_prints_what_lets_a_bus_take_more():
+    done = CliRunner().invoke(app, ["hosting", "mv_oberrhein", "--bus", "81", "-l", "ratings", "--want", "6"])
+    assert "Cheapest set" in done.output
+    assert "larger line at line:181" in done.output
+    several = CliRunner().invoke(app, ["hosting", "mv_oberrhein", "--want", "6"])
+    assert isinstance(several.exception, InputError)
+
+
+def test_hosting_prints_a_curve():
+    done = CliRunner().invoke(app, ["hosting", "mv_oberrhein", "--bus", "81", "-l", "ratings", "--curve"])
+    assert "room_loading_percent" in done.output

@@ -16,6 +16,10 @@ from gridedge.grid.tap_data import TapControl, as_control
 from gridedge.grid.trial import Trial
 from gridedge.grid.trial_taps import SettledTrial
 from gridedge.measure.limit_sets import Given, LimitSet, load_limits, strictest
+from gridedge.planning.hosting.curve import add_curve
+from gridedge.planning.hosting.hours import Hours, keep_worst
+from gridedge.planning.hosting.losses import held_losses, losses_stops
+from gridedge.planning.hosting.request import add_request, requested
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
 from gridedge.planning.hosting.unstudied import not_studied, sentence
@@ -39,6 +43,9 @@ def hosting_capacity(
     waveform: Any = None,
     waveform_hours: Sequence[float] | None = None,
     sources: Literal["emf", "held"] | Mapping[str, Any] = "emf",
+    hours: Hours = "all",
+    curve: bool = False,
+    requested_mw: Any = None,
 ) -> HostingResult:
     """Find how much load each bus can take, one site at a time, and what stops it.
 
@@ -83,6 +90,14 @@ def hosting_capacity(
         What grids and machines do within seconds, as for :func:`gridedge.solve`: EMFs behind their impedance, with
         ``s_sc_mva``, ``rx`` and ``xd_transient_pu`` as given, as the net says, or assumed and stated.  ``held``: a
         voltage step is a lower bound.
+    hours : {"all", "worst"}
+        Whether every step is judged, or the worst ones by a stated rule (:mod:`gridedge.planning.hosting.hours`): then
+        the capacity is at least that of all steps.
+    curve : bool
+        Whether to add how near each limit is at every size (:mod:`gridedge.planning.hosting.curve`).
+    requested_mw : float, mapping or Series, optional
+        Wished sizes, one for all or by bus: adds what is served, what stops the rest, and how long each limit is
+        broken at the wished size (:mod:`gridedge.planning.hosting.request`). [MW]
 
     Returns
     -------
@@ -113,17 +128,22 @@ def hosting_capacity(
     """
     q_per_p = _tangent(power_factor)
     _check(existing, n_minus_1, supply, taps, max_mw, tol_mw)
+    if hours not in ("all", "worst"):
+        raise bad("unknown hours", str(hours), nearest(str(hours), ("all", "worst")))
     wanted = load_limits(limits)
     if taps == "held":
         trial = Trial(net, buses, q_per_p, background, shape, supply)
     else:
         control = as_control(True if taps == "settled" else taps)
         trial = SettledTrial(net, buses, q_per_p, background, shape, supply, control)
-    within = AtHours(
-        trial, wanted, None if waveform is None else read_waveform(waveform, power_factor), waveform_hours, sources
-    )
+    wishes = None if requested_mw is None else requested(trial, requested_mw, max_mw)
+    wave = None if waveform is None else read_waveform(waveform, power_factor)
+    within = AtHours(trial, wanted, wave, waveform_hours, sources)
+    said = [keep_worst(trial, wanted)] if hours == "worst" else []
     series = in_every_step(trial, within.left(), existing == "no_worse", tol_mw, max_mw)
     answers = within.narrowed(series.answers, tol_mw, max_mw)
+    lost = losses_stops(trial, wanted, answers, existing == "no_worse", tol_mw)
+    answers = [a.narrowed(stops) for a, stops in zip(answers, lost, strict=True)]
     names = bus_names(trial.own)
     ds = dataset(answers, trial.buses, [names[b] for b in trial.buses])
     thermal = series.thermal(trial)
@@ -138,10 +158,12 @@ def hosting_capacity(
         "tol_mw": tol_mw,
         "engine_detail": trial.method,
         "error_vm_pu": series.error_vm_pu,
+        "hours": hours,
         "not_studied": missing,
         "remarks": [
             *trial.remarks,
             *condition(trial.own),
+            *said,
             *series.remarks,
             *within.remarks,
             *_remarks(thermal, ds),
@@ -149,6 +171,12 @@ def hosting_capacity(
             *sentence(missing),
         ],
     }
+    if curve or wishes is not None:
+        held = held_losses(trial, wanted, existing == "no_worse")
+        if curve:
+            add_curve(ds, trial, series.groups, held, series.base, answers)
+        if wishes is not None:
+            add_request(ds, trial, series.groups, held, series.base, answers, wishes, hours == "all")
     return HostingResult(ds, wanted)
 
 

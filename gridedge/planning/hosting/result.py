@@ -111,8 +111,8 @@ class HostingResult:
         return list(self.data.attrs["remarks"])
 
     def table(self) -> pd.DataFrame:
-        """Return one row per bus, without the later ranges."""
-        return self.data.drop_dims("range").to_dataframe()
+        """Return one row per bus, without what has more than one value there."""
+        return self.data.drop_dims([d for d in self.data.dims if d != "bus"]).to_dataframe()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the buses as a list, the limits, and the attributes."""
