@@ -11,7 +11,7 @@ from gridedge.grid.trial import Trial
 from gridedge.measure.limit_sets import LimitSet
 from gridedge.planning.hosting.bounds import KINDS, Base, Group, groups_of
 from gridedge.planning.hosting.result import Answer, Stop
-from gridedge.planning.hosting.search import COLLAPSE, Break, Look, Scan, Search
+from gridedge.planning.hosting.search import COLLAPSE, Asked, Asking, Break, Look, Scan, Search
 
 _WORDS = {"low": "lowest voltage", "high": "highest voltage", "loading": "loading", "step": "voltage step"}
 _HELD_OUT = 4  # buses whose answer is solved by runpp again
@@ -78,7 +78,7 @@ def in_every_step(trial: Trial, limits: LimitSet, no_worse: bool, tol_mw: float,
     groups, remarks = groups_of(trial, limits, base, no_worse)
     search = Search(trial, groups, base, tol_mw, max_mw)
     zero = search.look(0, np.zeros(1), search.every, settle=True)
-    rows = [_at(search, k, zero) for k in range(trial.rows.size)]
+    rows = search.together(_at(search, k, zero) for k in range(trial.rows.size))
     apart = _judge(trial, rows)
     slack = trial.at_slack()
     answers = []
@@ -101,40 +101,45 @@ class _Row:
     ranges: list[tuple[float, float]]
 
 
-def _at(search: Search, k: int, zero: Look) -> _Row:
+def _at(search: Search, k: int, zero: Look) -> Asking[_Row]:
     scan = Scan(search, k, zero)
-    first = scan.first(None)
+    yield from scan.begin()
+    first = yield from scan.first(None)
     if first is None:
         return _Row(float(scan.levels[-1]), None, None, [])
-    good, bound = _break(search, scan, k, first, None, 0.0)
+    good, bound = yield from _break(search, scan, k, first, None, 0.0)
     behind = None
     if bound.group != COLLAPSE:
-        after = scan.first(bound.lifted, first)
-        behind = None if after is None else _break(search, scan, k, after, bound.lifted, good)[1]
-    return _Row(good, bound, behind, _ranges(search, scan, k, first))
+        after = yield from scan.first(bound.lifted, first)
+        if after is not None:
+            behind = (yield from _break(search, scan, k, after, bound.lifted, good))[1]
+    ranges = yield from _ranges(search, scan, k, first)
+    return _Row(good, bound, behind, ranges)
 
 
-def _break(search: Search, scan: Scan, k: int, i: int, lifted: Any, least_mw: float) -> tuple[float, Break]:
-    """Return the size up to which limits hold below a broken level, and what breaks then."""
-    look = scan.at(i)
+def _break(search: Search, scan: Scan, k: int, i: int, lifted: Any, least_mw: float) -> Asking[tuple[float, Break]]:
+    """Ask for, and return, the size up to which limits hold below a broken level, and what breaks then."""
+    look = yield from scan.at(i)
     if i == 0:  # without a site already
         return 0.0, search.binding(0.0, 0.0, look, look, lifted)
     good = max(float(scan.levels[i - 1]), least_mw)
-    if good > least_mw or not search.look(k, np.array([good]), search.every, True).broken(search.groups, lifted)[0]:
-        good, over, sure, at = search.refine(k, good, float(scan.levels[i]), look, lifted)
+    at = None if good > least_mw else (yield Asked(k, np.array([good]), search.every, True))
+    if at is None or not at.broken(search.groups, lifted)[0]:
+        good, over, sure, at = yield from search.refine(k, good, float(scan.levels[i]), look, lifted)
         return good, search.binding(good, over, sure, at, lifted)
-    at = search.look(k, np.array([good]), search.every, True)
     return good, search.binding(good, good, at, at, lifted)
 
 
-def _ranges(search: Search, scan: Scan, k: int, first: int) -> list[tuple[float, float]]:
-    """Return the later sizes at which all limits hold again, both ends refined."""
+def _ranges(search: Search, scan: Scan, k: int, first: int) -> Asking[list[tuple[float, float]]]:
+    """Ask for, and return, the later sizes at which all limits hold again, both ends refined."""
     found = []
-    for start, stop in scan.later(first + 1):
-        low = search.refine(k, float(scan.levels[start]), float(scan.levels[start - 1]), scan.at(start - 1), None)[0]
+    for start, stop in (yield from scan.later(first + 1)):
+        look = yield from scan.at(start - 1)
+        low = (yield from search.refine(k, float(scan.levels[start]), float(scan.levels[start - 1]), look, None))[0]
         high = float(scan.levels[stop])
-        if stop + 1 < scan.levels.size and scan.broken(stop + 1, None):
-            high = search.refine(k, high, float(scan.levels[stop + 1]), scan.at(stop + 1), None)[0]
+        if stop + 1 < scan.levels.size and (yield from scan.broken(stop + 1, None)):
+            look = yield from scan.at(stop + 1)
+            high = (yield from search.refine(k, high, float(scan.levels[stop + 1]), look, None))[0]
         found.append((low, high))
     return found
 
