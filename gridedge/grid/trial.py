@@ -412,6 +412,34 @@ class Trial:
         loading, _ = self.model.readout.branches(voltages)
         return vm, loading, solved
 
+    def beyond_mvar(self, k: Index, p_mw: Float, when: Index) -> tuple[Float, NDArray[np.bool_]]:
+        """Return how far each unit bus is beyond its reactive limits, which are not enforced here.
+
+        Parameters
+        ----------
+        k, p_mw, when : ndarray, shape (state,)
+            States, as for :meth:`judge`.
+
+        Returns
+        -------
+        beyond : ndarray, shape (unit bus, state)
+            In Mvar; 0 within the limits, and where there is no limit.
+        solved : ndarray of bool, shape (state,)
+        """
+        if self.within is None:
+            return np.zeros((0, k.size)), np.ones(k.size, dtype=bool)
+        m, units = self.model, self.within.units
+        drawn = self.drawn(k, p_mw, when)
+        v = Lanes(m.v0.size, k.size)
+        solved = self.solve(self.base, v, True, drawn)
+        voltages = v.take(np.arange(k.size))
+        made = (voltages * np.conj(m.y @ voltages)).imag - self._injections(self.base, np.arange(k.size), drawn).imag
+        q_mvar = (made + (m.s0 - units.other).imag[:, None])[units.bus_row] * m.base_mva
+        beyond = np.maximum(q_mvar - units.max_q_mvar[:, None], units.min_q_mvar[:, None] - q_mvar)
+        beyond = np.maximum(beyond, 0.0)
+        beyond[:, ~solved] = 0.0
+        return beyond, solved
+
     def shortage(self, x: Float) -> str:
         """Say why states have no solution where units share by headroom."""
         return "" if self.within is None else next((str(w) for w in self.within.supplied(x).why if w), "")

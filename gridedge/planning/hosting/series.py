@@ -15,6 +15,7 @@ from gridedge.planning.hosting.search import COLLAPSE, Asked, Asking, Break, Loo
 
 _WORDS = {"low": "lowest voltage", "high": "highest voltage", "loading": "loading", "step": "voltage step"}
 _HELD_OUT = 4  # buses whose answer is solved by runpp again
+_STATES, _MVAR = 256, 0.1  # answers looked at together; what counts as beyond a reactive limit
 _BEFORE_NOSE = 0.99  # at the nose itself a voltage follows the square root of what a solver leaves over
 
 
@@ -88,6 +89,7 @@ def in_every_step(trial: Trial, limits: LimitSet, no_worse: bool, tol_mw: float,
         answers.append(Answer(row.capacity_mw, tuple(stops), tuple(row.ranges)))
     if any(s.kind == "step" for g in groups for s in g.limits):
         remarks.append("Voltage steps are lower bounds: sources hold their set-point, their own impedance is left out.")
+    remarks += _unlimited(trial, rows)
     return SeriesFound(answers, groups, base, apart, remarks)
 
 
@@ -155,6 +157,32 @@ def _judge(trial: Trial, answers: list[_Row]) -> float:
             p_mw *= _BEFORE_NOSE
         worst = max(worst, trial.apart_from_runpp(k, p_mw, step))
     return worst
+
+
+def _unlimited(trial: Trial, rows: list[_Row]) -> list[str]:
+    """Say how far units pass their reactive limits at the answers, where these are not enforced."""
+    if trial.within is None:
+        return []
+    step = np.array([0 if row.binding is None else row.binding.step for row in rows], dtype=np.intp)
+    p_mw = np.array([row.capacity_mw for row in rows])
+    every = np.arange(len(rows), dtype=np.intp)
+    before = trial.beyond_mvar(np.zeros(1, dtype=np.intp), np.zeros(1), np.zeros(1, dtype=np.intp))[0][:, 0]
+    worst, states = np.zeros(before.size), 0
+    for first in range(0, every.size, _STATES):
+        here = every[first : first + _STATES]
+        beyond, _ = trial.beyond_mvar(here, p_mw[here], step[here])
+        states += int((beyond > before[:, None] + _MVAR).any(axis=0).sum())
+        worst = np.maximum(worst, beyond.max(axis=1, initial=0.0))
+    text = "Reactive limits of units are not enforced: "
+    if not states:
+        return [text + "no unit passes its own further than without a site."]
+    out, units = trial.model.readout, trial.within.units
+    at = int(worst.argmax())
+    bus = int(out.bus_index[out.bus_row == units.bus_row[at]][0])
+    return [
+        f"{text}at {states} of {every.size} capacities the units of some of {(worst > before + _MVAR).sum()} buses pass "
+        f"theirs further than without a site, by up to {worst[at]:.0f} Mvar (bus {bus})."
+    ]
 
 
 def _told(trial: Trial, groups: list[Group], found: Break, bus: int, slack: Any) -> Stop:
