@@ -23,7 +23,7 @@ def series(net, low=0.5, high=1.2):
 
 
 def test_sharing_in_lanes_finds_what_the_switching_solver_finds():
-    """Loads fall below and rise above the schedule, so units share by footroom and by headroom; the last is too much."""
+    """Loads fall below and rise above the schedule, so units share by footroom and by headroom."""
     net = nw.case118()
     trial = Trial(net, [11, 50, 75], 0.2, series(net), None, "headroom")
     assert not trial.dear

@@ -15,6 +15,7 @@ from gridedge.planning.hosting.search import COLLAPSE, Asked, Asking, Break, Loo
 
 _WORDS = {"low": "lowest voltage", "high": "highest voltage", "loading": "loading", "step": "voltage step"}
 _HELD_OUT = 4  # buses whose answer is solved by runpp again
+_BLOCK = 4096  # steps of the net without a site that are solved at once
 _STATES, _MVAR = 256, 0.1  # answers looked at together; what counts as beyond a reactive limit
 _BEFORE_NOSE = 0.99  # at the nose itself a voltage follows the square root of what a solver leaves over
 
@@ -73,9 +74,11 @@ def in_every_step(trial: Trial, limits: LimitSet, no_worse: bool, tol_mw: float,
     RunError
         If an answer is not decided, or differs from ``runpp``.
     """
-    x = trial.states(0, np.zeros(trial.steps), np.arange(trial.steps))
-    vm, loading, _ = trial.full(x)
-    base = Base(vm, loading)
+    parts = []
+    for first in range(0, trial.steps, _BLOCK):  # a year at once would hold every intermediate of it
+        steps = np.arange(first, min(first + _BLOCK, trial.steps))
+        parts.append(trial.full(trial.states(0, np.zeros(steps.size), steps))[:2])
+    base = Base(np.concatenate([vm for vm, _ in parts]), np.concatenate([loading for _, loading in parts]))
     groups, remarks = groups_of(trial, limits, base, no_worse)
     search = Search(trial, groups, base, tol_mw, max_mw)
     zero = search.look(0, np.zeros(1), search.every, settle=True)
@@ -177,11 +180,11 @@ def _unlimited(trial: Trial, rows: list[_Row]) -> list[str]:
     if not states:
         return [text + "no unit passes its own further than without a site."]
     out, units = trial.model.readout, trial.within.units
-    at = int(worst.argmax())
+    at, beyond_buses = int(worst.argmax()), int((worst > before + _MVAR).sum())
     bus = int(out.bus_index[out.bus_row == units.bus_row[at]][0])
     return [
-        f"{text}at {states} of {every.size} capacities the units of some of {(worst > before + _MVAR).sum()} buses pass "
-        f"theirs further than without a site, by up to {worst[at]:.0f} Mvar (bus {bus})."
+        f"{text}at {states} of {every.size} capacities units pass theirs further than without a site, "
+        f"at {beyond_buses} buses in all, by up to {worst[at]:.0f} Mvar (bus {bus})."
     ]
 
 
