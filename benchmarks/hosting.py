@@ -80,8 +80,8 @@ def _series(net: Any, steps: int) -> Any:
     time_s = 900.0 * np.arange(steps)
     factor = 0.7 - 0.3 * np.cos(2 * np.pi * time_s / 86_400)
     if steps > DAY:
-        factor += 0.1 * np.cos(2 * np.pi * time_s / (365 * 86_400.0))
-        factor += 0.05 * np.random.default_rng(1).random(steps)
+        season = 0.9 + 0.1 * np.cos(2 * np.pi * time_s / (365 * 86_400.0))
+        factor = factor * season * (1.0 - 0.05 * np.random.default_rng(1).random(steps))
     return scaled_background(net, "load", factor, time_s)
 
 

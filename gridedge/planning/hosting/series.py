@@ -112,27 +112,34 @@ def _at(search: Search, k: int, zero: Look) -> Asking[_Row]:
     first = yield from scan.first(None)
     if first is None:
         return _Row(float(scan.levels[-1]), None, None, [])
-    good, bound = yield from _break(search, scan, k, first, None, 0.0)
+    good, bound, sure = yield from _break(search, scan, k, first, None, 0.0, None)
     behind = None
     if bound.group != COLLAPSE:
         after = yield from scan.first(bound.lifted, first)
         if after is not None:
-            behind = (yield from _break(search, scan, k, after, bound.lifted, good))[1]
+            behind = (yield from _break(search, scan, k, after, bound.lifted, good, sure))[1]
     ranges = yield from _ranges(search, scan, k, first)
     return _Row(good, bound, behind, ranges)
 
 
-def _break(search: Search, scan: Scan, k: int, i: int, lifted: Any, least_mw: float) -> Asking[tuple[float, Break]]:
-    """Ask for, and return, the size up to which limits hold below a broken level, and what breaks then."""
+def _break(
+    search: Search, scan: Scan, k: int, i: int, lifted: Any, least_mw: float, at_least: Look | None
+) -> Asking[tuple[float, Break, Look]]:
+    """Ask for the size up to which limits hold below a broken level; return it, what breaks then, and all its steps.
+
+    The size is ``least_mw`` at least, of which ``at_least`` are all steps where they are known already.
+    """
     look = yield from scan.at(i)
     if i == 0:  # without a site already
-        return 0.0, search.binding(0.0, 0.0, look, look, lifted)
+        return 0.0, search.binding(0.0, 0.0, look, look, lifted), look
     good = max(float(scan.levels[i - 1]), least_mw)
-    at = None if good > least_mw else (yield Asked(k, np.array([good]), search.every, True))
+    at = None
+    if not good > least_mw:
+        at = at_least if at_least is not None else (yield Asked(k, np.array([good]), search.every, True))
     if at is None or not at.broken(search.groups, lifted)[0]:
         good, over, sure, at = yield from search.refine(k, good, float(scan.levels[i]), look, lifted)
-        return good, search.binding(good, over, sure, at, lifted)
-    return good, search.binding(good, good, at, at, lifted)
+        return good, search.binding(good, over, sure, at, lifted), sure
+    return good, search.binding(good, good, at, at, lifted), at
 
 
 def _ranges(search: Search, scan: Scan, k: int, first: int) -> Asking[list[tuple[float, float]]]:
