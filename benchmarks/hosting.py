@@ -1,6 +1,6 @@
 """Hosting capacity: how long, against what was asked.
 
-Run ``python benchmarks/hosting.py``; all of it takes about ten minutes on two idle cores.  ``--only day`` (or ``year``,
+Run ``python benchmarks/hosting.py``; most of its time is the year.  ``--only day`` (or ``year``,
 ``texas``, ``durations``, ``collapse``) runs a part; ``--buses 10`` takes that many buses of a part, evenly spread.
 Beside the time on the wall stands the time that the processors worked: on a machine that has other work to do, the
 first says little.
