@@ -12,7 +12,7 @@ from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.engines.factors import jacobian, jacobian_of
 from gridedge.grid.inject import scaled_background
 from gridedge.grid.trial import Bounds, Trial
-from gridedge.planning.hosting.bounds import moving_mean
+from gridedge.planning.hosting.bounds import Group, moving_mean, of_means
 
 STEPS = 21
 
@@ -109,6 +109,8 @@ def test_margins_of_means_are_those_of_all_voltages_and_loadings(window):
                 assert np.abs(side[np.arange(side.shape[0]), at[kind, first]] - side.min(axis=1)).max() < 1e-9
             second = np.sort(np.where(np.isnan(sides[2]), np.inf, sides[2]), axis=1)[:, 1]
             assert np.abs(got[4, first] - second).max() < 1e-9
+        slow = of_means(Group(bounds, window, 0, ()), vm, loading)
+        assert np.abs(slow.margin[:3, 0] - margin[0][:3, j * STEPS : j * STEPS + whole]).max() < 1e-9
     assert np.isinf(margin[0][:, whole:STEPS]).all()
 
 

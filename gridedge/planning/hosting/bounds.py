@@ -152,6 +152,25 @@ def moving_mean(values: Float, window: int) -> Float:
     return np.asarray((total[window:] - total[:-window]) / window)
 
 
+def of_means(group: Group, vm: Float, loading: Float) -> Margins:
+    """Return the margins (kind, 1, window) of one level from its voltages (step, bus) and loadings (step, branch)."""
+    vm, loading = moving_mean(vm, group.window), moving_mean(loading, group.window)
+    b = group.bounds
+    with np.errstate(invalid="ignore"):
+        sides = [vm - b.low, b.high - vm, b.full - loading]
+    sides = [np.where(np.isnan(side) | np.isinf(side), np.inf, side) for side in sides]
+    steps = vm.shape[0]
+    margin, where = np.full((5, steps), np.inf), np.full((5, steps), -1, dtype=np.int64)
+    for kind, side in enumerate(sides):
+        if side.shape[1]:
+            where[kind] = side.argmin(axis=1)
+            margin[kind] = side.min(axis=1)
+    if sides[2].shape[1] > 1:
+        sides[2][np.arange(steps), where[2]] = np.inf
+        where[4], margin[4] = sides[2].argmin(axis=1), sides[2].min(axis=1)
+    return Margins(margin[:, None], where[:, None])
+
+
 def reduced(
     group: Group, found: Margins, lifted: tuple[int, int] | None
 ) -> tuple[Float, NDArray[np.int64], NDArray[np.intp]]:
