@@ -15,11 +15,12 @@ from scipy.sparse.linalg import splu
 from gridedge.errors import RunError, bad
 from gridedge.grid.clock import clock_of
 from gridedge.grid.engines import reference
-from gridedge.grid.engines.batch import Batch
-from gridedge.grid.engines.buffers import Lanes
+from gridedge.grid.engines.batch import Batch, Drawn
+from gridedge.grid.engines.buffers import LANES, Lanes
 from gridedge.grid.engines.inputs import Inputs, inputs
 from gridedge.grid.engines.model import covers, extract
 from gridedge.grid.engines.newton import exact
+from gridedge.grid.engines.sharing import Sharing
 from gridedge.grid.engines.solver import side_by_side
 from gridedge.grid.engines.threads import on_threads
 from gridedge.grid.engines.within import Within
@@ -30,7 +31,9 @@ from gridedge.grid.ratings import has_real_ratings, known_ratings
 Float = NDArray[np.float64]
 Index = NDArray[np.intp]
 _TILE = 128
-_PIECE = 8  # states that are given to the exact Newton at once
+_PIECE = 8  # states that are given to the exact Newton at once, once the heaviest has a solution
+_MOST, _PATIENT = 40, 600  # passes of the inner loops: for all states, and for those near the collapse
+_TOGETHER = 4096  # states that are solved at once; their voltages are read while they are in the cache
 _AGREE_PU = 1e-8
 
 
@@ -151,24 +154,36 @@ class Trial:
         self.still, self.p, self.q = what.still, p, q
         mean = np.r_[base.mean(axis=0), np.zeros(self.rows.size)]
         self.batch = Batch(model, what.still, p, q, what.still + p @ mean + 1j * (q @ mean))
+        self.of_steps: Batch | Sharing = self.batch.of_steps(what.p, what.q)
         self.within: Within | None = None
+        self.sharing: Sharing | None = None
         self.supply = supply
         if supply == "auto":
             self.supply = "slack" if radial(model.y) else "headroom"
         if self.supply == "headroom":
             self.within = Within(self.own, model, Inputs(moving, what.still, p, q), q_limits=False, headroom=True)
-            room = np.nan_to_num(self.within.units.max_p_mw - self.within.units.p_mw)
-            self.headroom_mw = float(np.maximum(room, 0.0).sum())
+            units = self.within.units
+            self.headroom_mw = float(np.maximum(np.nan_to_num(units.max_p_mw - units.p_mw), 0.0).sum())
             if supply == "auto" and not self.headroom_mw > 0:
                 self.within, self.supply = None, "slack"
                 self.remarks.append("No unit of the net has headroom (max_p_mw): the slack delivers everything.")
+            elif model.ref.size == 1 and not any(m.table == "gen" for m in moving):
+                self.sharing = Sharing(model, units, what.still, p, q, what.still + p @ mean + 1j * (q @ mean))
+                self.of_steps = self.sharing.of_steps(what.p, what.q)
         self.flat = model.readout.flat()
+        self._lanes: Lanes | None = None
+
+    @property
+    def dear(self) -> bool:
+        """Whether states are solved one by one: units share, and their schedule moves or there are several slacks."""
+        return self.within is not None and self.sharing is None
 
     @property
     def method(self) -> str:
         """How the states are solved, in words."""
         if self.within is not None:
-            return "chord Newton with bordered rows, units in proportion to their headroom"
+            how = "bordered rows" if self.dear else "one change of generation"
+            return f"chord Newton with {how}, units in proportion to their headroom"
         return f"{self.batch.method}, exact Newton for what does not contract"
 
     def at_slack(self) -> NDArray[np.bool_]:
@@ -217,24 +232,165 @@ class Trial:
         """
         return np.concatenate([self.base[when], drawn_mw], axis=1)
 
-    def solve(self, x: Float, v: Lanes, settle: bool = True) -> NDArray[np.bool_]:
-        """Solve states; without ``settle`` those that do not contract are left as not solved."""
-        if self.within is not None:
-            solved = self.within.solve(self.moving, x, v)
-        else:
-            solved = self.batch.contracting(x, v)
-            if settle and not solved.all():
-                lost = np.flatnonzero(~solved)
-                # The heaviest first: one that has no solution is enough to know.
-                load = (self.p @ x[lost].T).sum(axis=0)
-                for first in range(0, lost.size, _PIECE):
-                    here = lost[np.argsort(load, kind="stable")[first : first + _PIECE]]
-                    s = self.still[:, None] + self.p @ x[here].T + 1j * (self.q @ x[here].T)
-                    found, solved[here] = exact(self.model, s)
-                    v.put(here, found)
-                    if not solved[here].all():
-                        break
+    def drawn(self, k: Index, p_mw: Float, when: Index) -> Drawn:
+        """Return the states in which rows ``k`` draw sizes ``p_mw`` in the steps ``when``, each (state,)."""
+        s = p_mw * self.shape[when] * (1.0 + 1j * self.q_per_p) / self.model.base_mva
+        return Drawn(when.astype(np.int64), self.rows[k], np.asarray(s, dtype=np.complex128))
+
+    def solve(self, x: Float, v: Lanes, settle: bool = True, drawn: Drawn | None = None) -> NDArray[np.bool_]:
+        """Solve states; without ``settle`` those that do not contract are left as not solved.
+
+        ``x`` is from :meth:`states`, or it is :attr:`base` and the states are ``drawn`` from it.  With ``settle``
+        the heaviest are looked at first, and the rest is left as not solved once one has no solution.
+        """
+        solved, open_ = self._contracting(x, v, drawn, _MOST)
+        lost = np.flatnonzero(open_)
+        if not settle or not lost.size:
+            return solved
+        s = self._injections(x, lost, drawn)
+        lost = lost[np.argsort(s.real.sum(axis=0), kind="stable")]  # one without a solution is enough to know
+        first, size = 0, 1 if self.within is not None else LANES
+        while first < lost.size:
+            here = lost[first : first + size]
+            if not self._settled(x, v, drawn, here, solved):
+                break
+            first, size = first + here.size, min(_TILE, 4 * size)
         return solved
+
+    def _contracting(
+        self, x: Float, v: Lanes, drawn: Drawn | None, most: int, far: bool = False
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Solve states by the inner loops; return which are solved, and of which it is open whether they can be."""
+        if self.dear and self.within is not None:
+            solved = self.within.solve(self.moving, x if drawn is None else self._columns(drawn), v)
+            return solved, np.zeros_like(solved)
+        if isinstance(solver := self._solver(drawn), Sharing):
+            solved, short, _ = solver.solve(x, v, drawn, most, far)
+            return solved, ~solved & ~short
+        solved = solver.contracting(x, v, drawn, most, far)
+        return solved, ~solved
+
+    def _solver(self, drawn: Drawn | None) -> Batch | Sharing:
+        """Return what solves drawn states, or states with a column for every row."""
+        return self.of_steps if drawn is not None else self.sharing or self.batch
+
+    def _settled(self, x: Float, v: Lanes, drawn: Drawn | None, here: Index, solved: NDArray[np.bool_]) -> bool:
+        """Solve some states that do not contract at once, in place; return False when one has no solution."""
+        room = Lanes(self.model.v0.size, here.size)
+        part = (x[here], None) if drawn is None else (x, drawn.some(here))
+        good, left = self._contracting(part[0], room, part[1], _PATIENT, far=True)
+        v.put(here[good], room.take(np.flatnonzero(good)))
+        solved[here] = good
+        if not (good | left).all():  # beyond the headroom of the units
+            return False
+        rest = here[left]
+        if self.within is not None:
+            for k in range(rest.size):  # one by one: what converges there depends on what is beside it
+                one = rest[k : k + 1]
+                full = x[one] if drawn is None else self._columns(drawn.some(one))
+                solved[one] = self.within.solve(self.moving, full, room)
+                v.put(one, room.take(np.zeros(1, dtype=np.intp)))
+                if not solved[one].all():
+                    return False
+            return True
+        first, size = 0, 1
+        while first < rest.size:
+            piece = rest[first : first + size]
+            found, solved[piece] = exact(self.model, self._injections(x, piece, drawn))
+            v.put(piece, found)
+            if not solved[piece].all():
+                return False
+            first, size = first + piece.size, _PIECE
+        return True
+
+    def _injections(self, x: Float, some: Index, drawn: Drawn | None) -> NDArray[np.complex128]:
+        """Return the injections (row, state) of some states, in pu."""
+        full = x[some] if drawn is None else self._columns(drawn.some(some))
+        return np.asarray(self.still[:, None] + self.p @ full.T + 1j * (self.q @ full.T))
+
+    def _columns(self, drawn: Drawn) -> Float:
+        """Return drawn states as :meth:`states` does."""
+        count = self.base.shape[1]
+        x = np.zeros((drawn.when.size, count + self.rows.size))
+        x[:, :count] = self.base[drawn.when]
+        x[np.arange(drawn.when.size), count + np.searchsorted(self.rows, drawn.row)] = (
+            drawn.s.real * self.model.base_mva
+        )
+        return x
+
+    def judge(
+        self, k: Index, p_mw: Float, when: Index, bounds: list[Bounds], before: Float, settle: bool = True,
+        windows: list[int] | None = None,
+    ) -> tuple[list[Float], list[NDArray[np.int64]], NDArray[np.bool_]]:  # fmt: skip
+        """Return how near states are to several sets of limits, solving each once.
+
+        Parameters
+        ----------
+        k : ndarray, shape (state,)
+            Position of the site in :attr:`rows`.
+        p_mw : ndarray, shape (state,)
+            Its size. [MW]
+        when : ndarray, shape (state,)
+            The step.
+        bounds : list of Bounds
+            Sets of limits.
+        before : ndarray, shape (step, bus)
+            Voltages without a site. [pu]
+        settle : bool
+            Whether states that do not contract are solved exactly.
+        windows : list of int, optional
+            Steps of the moving mean that each set limits, 1 for every step; with it, the states are all steps of one
+            size after another.
+
+        Returns
+        -------
+        margins : list of ndarray, shape (kind, state)
+            Per set, see :func:`gridedge.grid.engines.margins.keep_margins`; infinite where there is no solution.  Of a
+            mean, the margin stands at the first step of its window, and is infinite where the series is too short.
+        where : list of ndarray of int64, shape (kind, state)
+            Position of the bus or branch that is nearest.
+        solved : ndarray of bool, shape (state,)
+        """
+        from gridedge.grid.engines.margins import keep_margins, keep_mean_margins
+
+        windows = windows or [1] * len(bounds)
+        moving = any(w > 1 for w in windows)
+        whole = self.steps if moving else LANES
+        room = -(-whole // LANES) * LANES  # the states of a size begin at a row of lanes
+        together = max(1, _TOGETHER // room)
+        margin = [np.full((5, when.size), np.inf) for _ in bounds]
+        where = [np.full((5, when.size), -1, dtype=np.int64) for _ in bounds]
+        solved = np.zeros(when.size, dtype=bool)
+        for first in range(0, when.size, together * whole):
+            here = np.arange(first, min(first + together * whole, when.size))
+            if moving and room > whole:  # the last step again
+                here = np.concatenate(
+                    [np.r_[one, np.repeat(one[-1:], room - whole)] for one in here.reshape(-1, whole)]
+                )
+            v = self._space(here.size)
+            good = self.solve(self.base, v, settle, self.drawn(k[here], p_mw[here], when[here]))
+            solved[here] = good
+            for i, (b, window) in enumerate(zip(bounds, windows, strict=True)):
+                near, at = np.empty((5, here.size)), np.empty((5, here.size), dtype=np.int64)
+                if window == 1:
+                    on_threads(
+                        keep_margins, -(-here.size // _TILE), v.re, v.im, here.size, v.rows, self.flat[0][0],
+                        self.flat[1], b.low, b.high, b.full, b.step, before, when[here].astype(np.int64), near, at,
+                    )  # fmt: skip
+                    near[:, ~good] = np.inf
+                else:
+                    on_threads(
+                        keep_mean_margins, here.size // room, v.re, v.im, whole, v.rows, self.flat[0][0],
+                        self.flat[1], b.low, b.high, b.full, window, good, near, at,
+                    )  # fmt: skip
+                margin[i][:, here[::-1]], where[i][:, here[::-1]] = near[:, ::-1], at[:, ::-1]
+        return margin, where, solved
+
+    def _space(self, states: int) -> Lanes:
+        """Return room for states; new memory costs more than the solution of what it holds, so it is kept."""
+        if self._lanes is None or self._lanes.re.size < -(-states // LANES) * LANES * self.model.v0.size:
+            self._lanes = Lanes(self.model.v0.size, states)
+        return self._lanes
 
     def margins(
         self, x: Float, when: Index, bounds: Bounds, before: Float, settle: bool = True
@@ -265,6 +421,34 @@ class Trial:
         vm, _ = self.model.readout.voltages(voltages)
         loading, _ = self.model.readout.branches(voltages)
         return vm, loading, solved
+
+    def beyond_mvar(self, k: Index, p_mw: Float, when: Index) -> tuple[Float, NDArray[np.bool_]]:
+        """Return how far each unit bus is beyond its reactive limits, which are not enforced here.
+
+        Parameters
+        ----------
+        k, p_mw, when : ndarray, shape (state,)
+            States, as for :meth:`judge`.
+
+        Returns
+        -------
+        beyond : ndarray, shape (unit bus, state)
+            In Mvar; 0 within the limits, and where there is no limit.
+        solved : ndarray of bool, shape (state,)
+        """
+        if self.within is None:
+            return np.zeros((0, k.size)), np.ones(k.size, dtype=bool)
+        m, units = self.model, self.within.units
+        drawn = self.drawn(k, p_mw, when)
+        v = Lanes(m.v0.size, k.size)
+        solved = self.solve(self.base, v, True, drawn)
+        voltages = v.take(np.arange(k.size))
+        made = (voltages * np.conj(m.y @ voltages)).imag - self._injections(self.base, np.arange(k.size), drawn).imag
+        q_mvar = (made + (m.s0 - units.other).imag[:, None])[units.bus_row] * m.base_mva
+        beyond = np.maximum(q_mvar - units.max_q_mvar[:, None], units.min_q_mvar[:, None] - q_mvar)
+        beyond = np.maximum(beyond, 0.0)
+        beyond[:, ~solved] = 0.0
+        return beyond, solved
 
     def shortage(self, x: Float) -> str:
         """Say why states have no solution where units share by headroom."""

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gridedge.errors import bad
 from gridedge.grid.engines import reference
+from gridedge.grid.engines.batch import Drawn
 from gridedge.grid.engines.buffers import Lanes
 from gridedge.grid.inject import Background
 from gridedge.grid.tap_data import Float, TapControl, Taps, read_changers
@@ -89,8 +91,9 @@ class SettledTrial(Trial):
         """Return what moves, as :meth:`Trial.states` does, and in a last column the step that each state stands for."""
         return np.column_stack([super().states(k, p_mw, when), when.astype(float)])
 
-    def solve(self, x: Float, v: Lanes, settle: bool = True) -> NDArray[np.bool_]:
+    def solve(self, x: Float, v: Lanes, settle: bool = True, drawn: Drawn | None = None) -> NDArray[np.bool_]:
         """Solve states after their taps have settled."""
+        x = x if drawn is None else np.column_stack([self._columns(drawn), drawn.when.astype(float)])
         found, _ = self._settle(x, settle)
         return self._each(found.tap, x, lambda one, at: self._into(one, x, v, at, settle))
 
@@ -122,6 +125,26 @@ class SettledTrial(Trial):
             solved = solved & fine
         margin[:, ~solved] = -np.inf
         return margin, where, solved
+
+    def judge(
+        self, k: Index, p_mw: Float, when: Index, bounds: list[Bounds], before: Float, settle: bool = True,
+        windows: list[int] | None = None,
+    ) -> tuple[list[Float], list[NDArray[np.int64]], NDArray[np.bool_]]:  # fmt: skip
+        """Return how near states are to several sets of limits, as :meth:`Trial.judge` does."""
+        windows = windows or [1] * len(bounds)
+        x = np.column_stack([self._columns(self.drawn(k, p_mw, when)), when.astype(float)])
+        margins, wheres = [], []
+        if not bounds or any(window > 1 for window in windows):
+            vm, loading, solved = self.full(x, settle)
+        for b, window in zip(bounds, windows, strict=True):
+            if window == 1:
+                margin, where, solved = self.margins(x, when, b, before, settle)
+                margin[:, ~solved] = np.inf
+            else:
+                margin, where = _of_means(vm, loading, solved, b, window, self.steps)
+            margins.append(margin)
+            wheres.append(where)
+        return margins, wheres, solved
 
     def full(self, x: Float, settle: bool = True) -> tuple[Float, Float, NDArray[np.bool_]]:
         """Return voltages and loadings of settled states, and which are solved."""
@@ -192,6 +215,30 @@ class SettledTrial(Trial):
             visited[state] = been
         self.hunted += len(visited)
         return found, visited
+
+
+def _of_means(
+    vm: Float, loading: Float, solved: NDArray[np.bool_], b: Bounds, window: int, steps: int
+) -> tuple[Float, NDArray[np.int64]]:
+    """Return margins of moving means and whose they are, at the first step of each; all steps of one size follow."""
+    margin, where = np.full((5, vm.shape[0]), np.inf), np.full((5, vm.shape[0]), -1, dtype=np.int64)
+    for first in range(0, vm.shape[0], steps):
+        here = slice(first, first + steps)
+        if steps < window or not solved[here].all():
+            continue
+        means = [sliding_window_view(each[here], window, axis=0).mean(axis=-1) for each in (vm, loading)]
+        room = np.arange(first, first + steps - window + 1)
+        with np.errstate(invalid="ignore"):
+            sides = [means[0] - b.low, b.high - means[0], b.full - means[1]]
+        for kind, given in enumerate(sides):
+            side = np.where(np.isfinite(given), given, np.inf)
+            if not side.shape[1]:
+                continue
+            where[kind, room], margin[kind, room] = side.argmin(axis=1), side.min(axis=1)
+            if kind == 2 and side.shape[1] > 1:
+                side[np.arange(room.size), where[2, room]] = np.inf
+                where[4, room], margin[4, room] = side.argmin(axis=1), side.min(axis=1)
+    return margin, where
 
 
 def _plain(x: Float) -> Float:

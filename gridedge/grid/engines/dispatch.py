@@ -12,7 +12,7 @@ from gridedge.errors import bad
 from gridedge.grid.engines.model import Complex, Float, Model
 from gridedge.grid.engines.units import Units
 
-_P_MW = 1e-7  # a change of generation by less is none
+P_MW = 1e-7  # a change of generation by less is none
 
 NO_HEADROOM = "the added load exceeds the headroom of the units"
 NO_FOOTROOM = "the load falls by more than the units can reduce"
@@ -113,7 +113,7 @@ def of_unit(case: Case, change: Float) -> Float:
 
 def turn(case: Case, work: Work, states: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Share by footroom where generation falls after all, and by headroom where it rises; return where."""
-    rising, change, none = work.rising[states], work.change[states], _P_MW / case.model.base_mva
+    rising, change, none = work.rising[states], work.change[states], P_MW / case.model.base_mva
     wrong = np.where(rising, change < -none, change > none)
     work.rising[states] = rising ^ wrong
     return np.asarray(wrong.any(axis=1))
@@ -124,7 +124,7 @@ def shortage(case: Case, work: Work, state: np.intp, change: Float) -> str:
     if not change.size:
         return ""
     total = shares(case, work, np.array([state]))[1][0]
-    short = np.abs(change) > total + _P_MW / case.model.base_mva
+    short = np.abs(change) > total + P_MW / case.model.base_mva
     if not short.any():
         return ""
     return NO_HEADROOM if (change[short] > 0).any() else NO_FOOTROOM

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,3 +90,39 @@ def jacobian(model: Model, v: Complex) -> sp.csc_matrix:
         [by_angle[magnitudes][:, angles].imag, by_magnitude[magnitudes][:, magnitudes].imag],
     ]
     return sp.csc_matrix(sp.bmat(blocks))
+
+
+def jacobian_of(model: Model) -> Callable[[Complex], sp.csc_matrix]:
+    """Return :func:`jacobian` as a function of the voltages alone, its pattern laid out once for many calls."""
+    own, entries = np.arange(model.v0.size), sp.coo_matrix(model.y)
+    place = np.r_[entries.row, own], np.r_[entries.col, own]
+    y = sp.coo_matrix((np.r_[entries.data, np.zeros(own.size)], place), shape=model.y.shape).tocsr()  # a whole diagonal
+    row = np.repeat(np.arange(y.shape[0]), np.diff(y.indptr))
+    column, diagonal = y.indices, row == y.indices
+    angle_at, magnitude_at = np.full((2, y.shape[0]), -1)
+    angles = np.r_[model.pv, model.pq]
+    angle_at[angles], magnitude_at[model.pq] = np.arange(angles.size), angles.size + np.arange(model.pq.size)
+    to, source = [], []
+    for part, (r, c) in enumerate((a, b) for b in (angle_at, magnitude_at) for a in (angle_at, magnitude_at)):
+        used = np.flatnonzero((r[row] >= 0) & (c[column] >= 0))
+        to.append(np.stack([r[row[used]], c[column[used]]]))
+        source.append(part * y.nnz + used)
+    at_row, at_column = np.concatenate(to, axis=1)
+    take = np.concatenate(source)
+    order = np.lexsort((at_row, at_column))
+    size = angles.size + model.pq.size
+    ptr = np.searchsorted(at_column[order], np.arange(size + 1))
+    index, take = at_row[order], take[order]
+
+    def at(v: Complex) -> sp.csc_matrix:
+        current = y @ v
+        unit = v / np.abs(v)
+        over = v[row] * y.data.conj()
+        by_angle = -1j * over * v.conj()[column]
+        by_angle[diagonal] += 1j * v * current.conj()
+        by_magnitude = over * unit.conj()[column]
+        by_magnitude[diagonal] += current.conj() * unit
+        data = np.concatenate([by_angle.real, by_angle.imag, by_magnitude.real, by_magnitude.imag])[take]
+        return sp.csc_matrix((data, index, ptr), shape=(size, size))
+
+    return at

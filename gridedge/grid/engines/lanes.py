@@ -40,6 +40,29 @@ def side_by_side(x, first, live, out):
 
 
 @compiled
+def gathered(x, when, first, live, out):
+    """Do the same with the rows ``when`` (state,) of ``x``; where it is empty, with all of them in turn."""
+    if not when.size:
+        side_by_side(x, first, live, out)
+        return
+    for w in range(LANES):
+        state = when[first + w] if w < live else when[first]
+        for e in range(x.shape[1]):
+            out[e, w] = x[state, e]
+
+
+@compiled
+def draw(site, drawn_re, drawn_im, first, live, s_re, s_im):
+    """Subtract what the site of each state draws at its row, in place; a negative row draws nothing."""
+    if site.size:
+        for w in range(live):
+            k = site[first + w]
+            if k >= 0:
+                s_re[k, w] -= drawn_re[first + w]
+                s_im[k, w] -= drawn_im[first + w]
+
+
+@compiled
 def weighted(base, ptr, col, val, i, x):
     """Return a constant plus a sparse row of weights times what moves."""
     total = splat(base)
@@ -71,15 +94,17 @@ def settled(step, before, tolerance, done, live):
 
 @compiled
 def fixed_point(
-    tiles, x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
-    l_re, l_im, u_re, u_im, d_re, d_im, idle_re, idle_im, start_re, start_im, row, low2, high2,
-    fixed_row, fixed_re, fixed_im, v_re, v_im, tolerance, most, passes,
+    tiles, x, when, site, drawn_re, drawn_im, states, all_rows,
+    still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
+    l_re, l_im, u_re, u_im, d_re, d_im, idle_re, idle_im, start_re, start_im, row,
+    fixed_row, fixed_re, fixed_im, low2, high2, v_re, v_im, tolerance, most, passes,
 ):  # fmt: skip
     """Solve the power flow of states of a net without voltage-controlled buses: V = V_idle + Z conj(S / V).
 
     Rows are in the order of the factors, ``row`` being their place in the net.  ``x`` (state, element) is what
-    moves; ``still`` plus the sparse weights times ``x`` are the injections.  Voltages go to ``v_re`` and ``v_im``
-    (block * row, lane).
+    moves; ``still`` plus the sparse weights times ``x`` are the injections.  With ``when`` (state,) the values are the
+    rows ``when`` of ``x``; a site, where there is one, draws ``drawn`` (state,) [pu] at its place ``site`` (state,)
+    among the rows of the factors.  Voltages go to ``v_re`` and ``v_im`` (block * row, lane).
     ``passes`` (state,) is 0 for a state that did not converge or left the band ``low2`` to ``high2`` of squared
     magnitudes.
     """
@@ -95,12 +120,13 @@ def fixed_point(
         for block in range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES)):
             first = block * LANES
             live = min(LANES, states - first)
-            side_by_side(x, first, live, xt)
+            gathered(x, when, first, live, xt)
             for k in range(n):
                 store(s_re, k, weighted(still_re[k], p_ptr, p_col, p_val, k, xt))
                 store(s_im, k, weighted(still_im[k], q_ptr, q_col, q_val, k, xt))
                 store(vr, k, splat(start_re[k]))
                 store(vi, k, splat(start_im[k]))
+            draw(site, drawn_re, drawn_im, first, live, s_re, s_im)
             done[:] = 0
             before[0, :] = 0.0
             taken = 0
@@ -183,9 +209,10 @@ def turn(angle):
 
 @compiled
 def chord(
-    tiles, x, states, all_rows, still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
+    tiles, x, when, site, drawn_re, drawn_im, states, all_rows,
+    still_re, still_im, p_ptr, p_col, p_val, q_ptr, q_col, q_val, lower, upper,
     l_val, u_val, d_val, y_ptr, y_col, y_re, y_im, angle_to, magnitude_to, angle_from, magnitude_from,
-    vm0, v0_re, v0_im, low, high, v_re, v_im, tolerance, most, passes,
+    vm0, v0_re, v0_im, share_row, share, change_from, change, low, high, v_re, v_im, tolerance, most, passes,
 ):  # fmt: skip
     """Solve the power flow of states with one factorised Jacobian, in polar coordinates.
 
@@ -193,6 +220,10 @@ def chord(
     the contraction of the chord, which single precision does not spoil.  ``angle_to`` and ``magnitude_to`` (row,)
     say where the mismatch of a row goes, ``angle_from`` and ``magnitude_from`` where its correction stands, -1 where
     it has none.  The rest is as in :func:`fixed_point`, with rows in the order of the net and the band in pu.
+
+    Where units share, ``share`` are their parts, by row, of one change of generation, an unknown of its own whose
+    correction stands at ``change_from``; its equation is the active power of the reference bus, which has an
+    ``angle_to`` for it.  ``change`` (state,) [pu] is what it comes to.
     """
     n = vm0.size
     m = d_val.size
@@ -204,18 +235,20 @@ def chord(
             rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re), rows(n, still_re)
         )  # fmt: skip
         f = rows(m, l_val)
-        step, before = rows(1, still_re), rows(1, still_re)
+        step, before, total = rows(1, still_re), rows(1, still_re), rows(1, still_re)
         done = np.empty(LANES, np.int64)
         for block in range(tile * (TILE // LANES), min((tile + 1) * (TILE // LANES), (states + LANES - 1) // LANES)):
             first = block * LANES
             live = min(LANES, states - first)
-            side_by_side(x, first, live, xt)
+            gathered(x, when, first, live, xt)
             for i in range(n):
                 store(s_re, i, weighted(still_re[i], p_ptr, p_col, p_val, i, xt))
                 store(s_im, i, weighted(still_im[i], q_ptr, q_col, q_val, i, xt))
                 store(vr, i, splat(v0_re[i]))
                 store(vi, i, splat(v0_im[i]))
                 store(vm, i, splat(vm0[i]))
+            draw(site, drawn_re, drawn_im, first, live, s_re, s_im)
+            total[0, :] = 0.0
             done[:] = 0
             before[0, :] = 0.0
             taken = 0
@@ -260,6 +293,11 @@ def chord(
                         d = d * over
                     store(vr, i, a * c + b * d)
                     store(vi, i, b * c - a * d)
+                if change_from >= 0:
+                    t = widen(load(f, change_from))
+                    store(total, 0, load(total, 0) - t)
+                    for k in range(share_row.size):
+                        store(s_re, share_row[k], load(s_re, share_row[k]) - share[k] * t)
                 store(step, 0, worst)
                 taken = iteration
                 if settled(step, before, tolerance, done, live) == 0:
@@ -267,6 +305,8 @@ def chord(
                 before[0, :] = step[0, :]
             for w in range(live):
                 passes[first + w] = taken if done[w] == 1 else 0
+                if change_from >= 0:
+                    change[first + w] = total[0, w]
             for i in range(n):
                 size = load(vm, i)
                 if any_above(size, splat(high[i])) or any_above(splat(low[i]), size):

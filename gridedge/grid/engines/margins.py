@@ -84,3 +84,65 @@ def keep_margins(
                 for kind in range(5):
                     margin[kind, first + w] = room[kind, w]
                     where[kind, first + w] = at[kind, w]
+
+
+@compiled
+def _means(value, steps, window, sign, limit, solved, start, element, row, margin, where):
+    """Keep of one element the margin of every mean of so many steps, at the place of its first step."""
+    total, lost = 0.0, 0
+    for t in range(steps):
+        if solved[start + t]:
+            total += value[t // LANES, t % LANES]
+        else:
+            lost += 1
+        if t >= window:
+            if solved[start + t - window]:
+                total -= value[(t - window) // LANES, (t - window) % LANES]
+            else:
+                lost -= 1
+        if t < window - 1 or lost:
+            continue
+        at = start + t - window + 1
+        x = sign * (total / window - limit)
+        if x < margin[row, at]:
+            if row == 2:
+                margin[4, at], where[4, at] = margin[2, at], where[2, at]
+            margin[row, at], where[row, at] = x, element
+        elif row == 2 and x < margin[4, at]:
+            margin[4, at], where[4, at] = x, element
+
+
+@compiled
+def keep_mean_margins(
+    levels, v_re, v_im, steps, all_rows, bus_row, branches_flat, low, high, full, window, solved, margin, where
+):  # fmt: skip
+    """Do the same as :func:`keep_margins` for moving means over ``window`` steps of voltages and loadings.
+
+    The states are all ``steps`` of one level after another, each level beginning at a row of lanes.  ``solved``
+    (state,) says which count; a mean with one that does not is left out (infinite), and so are those at the end of a
+    level that are not whole.
+    """
+    blocks = (steps + LANES - 1) // LANES
+    branches = branches_flat[0].size - 1
+    for level in range(*levels):
+        value = rows(blocks, v_re)
+        start = level * blocks * LANES
+        margin[:, start : start + blocks * LANES] = np.inf
+        where[:, start : start + blocks * LANES] = -1
+        for b in range(bus_row.size):
+            if bus_row[b] < 0 or not (low[b] > -np.inf or high[b] < np.inf):
+                continue
+            for block in range(blocks):
+                at = (level * blocks + block) * all_rows + bus_row[b]
+                p, q = load(v_re, at), load(v_im, at)
+                store(value, block, root(p * p + q * q))
+            if low[b] > -np.inf:
+                _means(value, steps, window, 1.0, low[b], solved, start, b, 0, margin, where)
+            if high[b] < np.inf:
+                _means(value, steps, window, -1.0, high[b], solved, start, b, 1, margin, where)
+        for k in range(branches):
+            if full[k] < np.inf:
+                for block in range(blocks):
+                    loading, _ = at_branch(v_re, v_im, (level * blocks + block) * all_rows, k, *branches_flat)
+                    store(value, block, loading)
+                _means(value, steps, window, -1.0, full[k], solved, start, k, 2, margin, where)

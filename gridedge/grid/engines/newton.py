@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import SuperLU, splu
 
-from gridedge.grid.engines.factors import jacobian
+from gridedge.grid.engines.factors import jacobian, jacobian_of
 from gridedge.grid.engines.model import Complex, Model
 from gridedge.grid.engines.reference import FAR_PU
 
@@ -31,6 +31,7 @@ def newton(model: Model, s: Complex, start: Complex | None = None) -> Complex | 
     """
     angles, magnitudes = np.r_[model.pv, model.pq], model.pq
     v = (model.v0 if start is None else start).copy()
+    filled = jacobian_of(model)
     for _ in range(_MOST):
         mismatch = v * np.conj(model.y @ v) - s
         f = np.r_[mismatch[angles].real, mismatch[magnitudes].imag]
@@ -39,7 +40,7 @@ def newton(model: Model, s: Complex, start: Complex | None = None) -> Complex | 
         if np.abs(f).max(initial=0.0) < _TOLERANCE_PU * max(1.0, float(np.abs(s).max())):
             return v
         try:
-            step = splu(jacobian(model, v)).solve(f)
+            step = splu(filled(v)).solve(f)
         except RuntimeError:  # exactly singular
             return None
         va, vm = np.angle(v), np.abs(v)

@@ -2,30 +2,38 @@
 
 No step is left out of an answer: refinement looks at the steps that were the worst, and what it finds is confirmed on
 all of them.
+
+The searches at several rows go on side by side (:meth:`Search.together`): each is a generator that asks for sizes and
+is sent what is found there, so that the states of all of them are solved at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import RunError
 from gridedge.grid.trial import Float, Trial
-from gridedge.planning.hosting.bounds import KINDS, NOISE, Base, Group, Margins, of_means, reduced
+from gridedge.planning.hosting.bounds import KINDS, NOISE, Base, Group, Margins, reduced
 
 LEVELS = 20
 """Levels up to what the bus can draw at most, wider apart with the square: small sites are looked at more closely."""
 _BEYOND, _MORE = 1.5, 6  # further levels where nothing binds: each so much higher, so many
-_TOGETHER = 1024  # states of a scan that are solved at once
+_TOGETHER = 1024  # states of a scan that are asked for at once
+_AHEAD = 8  # levels that are asked for at once where nobody knows which of them breaks
 _INSIDE = 7  # sizes tried at once between two
+_MANY = 4096  # states from which on a size more costs more than asking again
+_WAITING, _ROWS = 200_000, 64  # states, and rows, of the searches that go on side by side
 _WORST = 4  # steps of every kind that refinement looks at
 _ROUNDS = 20  # of refinement and confirmation before a bus is given up
 COLLAPSE = -1
 
 Lifted = tuple[int, int] | None
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,31 @@ class Look:
         return bad | (self.unsolved.any(axis=1) if self.settled else False)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Sizes at a row that a search wants to know about.
+
+    Parameters
+    ----------
+    k : int
+        Position of the row.
+    p_mw : ndarray, shape (level,)
+        Sizes. [MW]
+    steps : ndarray
+        Which steps.
+    settle : bool
+        Whether what does not contract is solved exactly.
+    """
+
+    k: int
+    p_mw: Float
+    steps: NDArray[np.intp]
+    settle: bool
+
+
+Asking = Generator[Asked, Look, T]
+
+
 class Search:
     """The search at one row of the net after the other.
 
@@ -134,72 +167,97 @@ class Search:
 
     def look(self, k: int, p_mw: Float, steps: NDArray[np.intp], settle: bool) -> Look:
         """Solve some sizes in some steps."""
-        t, levels = self.trial, p_mw.size
-        shape = (levels, steps.size)
-        when = np.tile(steps, levels)
-        x = t.states(k, np.repeat(p_mw, steps.size), when)
-        unsolved = np.zeros(shape, dtype=bool)
-        found: list[Margins] = []
-        direct = [i for i, g in enumerate(self.groups) if g.window == 1]
-        for g in self.groups:
-            margin = np.full((5, levels, steps.size - g.window + 1), np.inf)
-            found.append(Margins(margin, np.full(margin.shape, -1, dtype=np.int64)))
-        if not direct or not self.groups:
-            unsolved = ~t.full(x, settle=False)[2].reshape(shape) if not self.groups else unsolved
-        for i in direct:
-            margin, where, solved = t.margins(x, when, self.groups[i].bounds, self.before, settle=False)
-            margin[:, ~solved] = np.inf
-            found[i].margin[:], found[i].where[:] = margin.reshape(5, *shape), where.reshape(5, *shape)
-            unsolved = ~solved.reshape(shape)
-        final = not unsolved.any()
-        if settle and not final:
-            self._settle(x, when, shape, unsolved, found, direct)
-            final = True
-        for i, g in enumerate(self.groups):
-            if g.window == 1:
-                continue
-            for j in range(levels):
-                vm, loading, solved = t.full(x[j * steps.size : (j + 1) * steps.size], settle)
-                unsolved[j] |= ~solved
-                one = of_means(g, vm, loading)
-                found[i].margin[:, j], found[i].where[:, j] = one.margin[:, 0], one.where[:, 0]
-            final = settle or not unsolved.any()
-        return Look(found, unsolved, final, steps)
+        return self.looks([Asked(k, p_mw, steps, settle)])[0]
 
-    def _settle(
-        self, x: Float, when: NDArray[np.intp], shape: tuple[int, int], unsolved: NDArray[np.bool_],
-        found: list[Margins], direct: list[int],
-    ) -> None:  # fmt: skip
-        """Solve exactly what did not contract, level by level up to the first that has no solution."""
-        for j in np.flatnonzero(unsolved.any(axis=1)):
-            at = np.flatnonzero(unsolved[j])
-            here = j * shape[1] + at
-            for i in direct or [-1]:
-                if i < 0:
-                    unsolved[j, at] = ~self.trial.full(x[here])[2]
-                    continue
-                for one, state in self._pieces(at, here):
-                    margin, where, solved = self.trial.margins(
-                        x[state], when[state], self.groups[i].bounds, self.before
-                    )
-                    margin[:, ~solved] = np.inf
-                    found[i].margin[:, j, one], found[i].where[:, j, one] = margin, where
-                    unsolved[j, one] = ~solved
-                    if not solved.all():
-                        break
-            if unsolved[j].any():
+    def run(self, search: Asking[T]) -> T:
+        """Return what one search comes to."""
+        return self.together([search])[0]
+
+    def together(self, searches: Iterable[Asking[T]]) -> list[T]:
+        """Return what searches come to, several of them side by side.
+
+        What a search is told does not depend on the others, but for what an iteration leaves over (1e-10 pu).
+        """
+        at_once = max(1, min(_ROWS, _WAITING // (LEVELS * self.every.size)))
+        waiting = list(enumerate(searches))[::-1]
+        found: dict[int, T] = {}
+        going: dict[int, tuple[Asking[T], Asked]] = {}
+
+        def on(number: int, search: Asking[T], told: Look | None) -> None:
+            try:
+                going[number] = search, next(search) if told is None else search.send(told)
+            except StopIteration as end:
+                going.pop(number, None)
+                found[number] = end.value
+
+        while waiting or going:
+            while waiting and len(going) < at_once:
+                on(*waiting.pop(), None)
+            if going:
+                now = sorted(going.items())
+                for (number, (search, _)), told in zip(now, self.looks([a for _, (_, a) in now]), strict=True):
+                    on(number, search, told)
+        return [found[i] for i in sorted(found)]
+
+    def looks(self, asked: list[Asked]) -> list[Look]:
+        """Solve what several searches ask for, all of it at once."""
+        sizes = [a.p_mw.size * a.steps.size for a in asked]
+        which = np.repeat([a.k for a in asked], sizes).astype(np.intp)
+        p_mw = np.concatenate([np.repeat(a.p_mw, a.steps.size) for a in asked])
+        when = np.concatenate([np.tile(a.steps, a.p_mw.size) for a in asked])
+        told = self._judge(which, p_mw, when, False)
+        out, first = [], 0
+        for a, size in zip(asked, sizes, strict=True):
+            here = slice(first, first + size)
+            look = self._look_of(a, [(m[:, here], w[:, here]) for m, w in told[0]], told[1][here])
+            if not look.settled and a.settle:
+                self._settle(a, look)
+            out.append(look)
+            first += size
+        return out
+
+    def _judge(
+        self, k: NDArray[np.intp], p_mw: Float, when: NDArray[np.intp], settle: bool
+    ) -> tuple[list[tuple[Float, NDArray[np.int64]]], NDArray[np.bool_]]:
+        bounds, windows = [g.bounds for g in self.groups], [g.window for g in self.groups]
+        margin, where, solved = self.trial.judge(k, p_mw, when, bounds, self.before, settle, windows)
+        return list(zip(margin, where, strict=True)), solved
+
+    def _look_of(self, a: Asked, told: list[tuple[Float, NDArray[np.int64]]], solved: NDArray[np.bool_]) -> Look:
+        """Sort what is told of states by level and step."""
+        shape = (a.p_mw.size, a.steps.size)
+        found = []
+        for g, (margin, where) in zip(self.groups, told, strict=True):
+            whole = a.steps.size - g.window + 1
+            cut = np.s_[:, :, :whole]
+            at = np.ascontiguousarray(where.reshape(5, *shape)[cut])
+            found.append(Margins(np.ascontiguousarray(margin.reshape(5, *shape)[cut]), at))
+        unsolved = ~solved.reshape(shape)
+        return Look(found, unsolved, not unsolved.any(), a.steps)
+
+    def _settle(self, a: Asked, look: Look) -> None:
+        """Solve exactly what did not contract, level by level up to the first that has no solution, in place."""
+        look.settled = True
+        plain = all(g.window == 1 for g in self.groups)
+        for j in np.flatnonzero(look.unsolved.any(axis=1)):
+            at = np.flatnonzero(look.unsolved[j]) if plain else np.arange(a.steps.size)
+            pieces = [at[i : i + 1] for i in range(at.size)] if self.trial.dear else [at]
+            for one in pieces:
+                k, p_mw = np.full(one.size, a.k, dtype=np.intp), np.full(one.size, a.p_mw[j])
+                told, solved = self._judge(k, p_mw, a.steps[one], True)
+                look.unsolved[j, one] = ~solved
+                for found, g, (margin, where) in zip(look.found, self.groups, told, strict=True):
+                    here = one[: one.size - g.window + 1]
+                    found.margin[:, j, here], found.where[:, j, here] = margin[:, : here.size], where[:, : here.size]
+                if not solved.all():
+                    break
+            if look.unsolved[j].any():
                 return
-
-    def _pieces(self, at: NDArray[np.intp], here: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Cut states into pieces: near the end of the units' headroom what converges depends on what is beside it."""
-        if self.trial.within is None:
-            return [(at, here)]
-        return [(at[i : i + 1], here[i : i + 1]) for i in range(at.size)]
 
     def refine(
         self, k: int, good: float, bad: float, at_bad: Look | None, lifted: Lifted
-    ) -> tuple[float, float, Look, Look]:
-        """Return sizes that keep and break the limits, no more than ``tol_mw`` apart, and all steps at both.
+    ) -> Asking[tuple[float, float, Look, Look]]:
+        """Ask for sizes that keep and break the limits, no more than ``tol_mw`` apart; return all steps at both too.
 
         Parameters
         ----------
@@ -214,18 +272,20 @@ class Search:
         """
         steps = self.worst(at_bad, lifted) if self.plain and at_bad is not None else self.every
         outer = good, bad
-        inside = _INSIDE if self.trial.within is None else 1  # there, a state without a solution is dear
+        # Where a state without a solution is dear, or there are many of them, one size at a time.
+        inside = 1 if self.trial.dear or steps.size > _MANY else _INSIDE
         for _ in range(_ROUNDS):
             while abs(bad - good) > self.tol_mw:
                 sizes = np.linspace(good, bad, inside + 2)[1:-1]
                 rising = bad > good
-                look = self.look(k, sizes if rising else sizes[::-1], steps, settle=True)
+                look = yield Asked(k, sizes if rising else sizes[::-1], steps, True)
                 broken = look.broken(self.groups, lifted)
                 broken = broken if rising else broken[::-1]
                 first = int(np.argmax(broken)) if broken.any() else sizes.size
                 edges = np.r_[good, sizes, bad]
                 good, bad = float(edges[first]), float(edges[first + 1])
-            sure, over = (self.look(k, np.array([p]), self.every, settle=True) for p in (good, bad))
+            sure = yield Asked(k, np.array([good]), self.every, True)
+            over = yield Asked(k, np.array([bad]), self.every, True)
             if not sure.broken(self.groups, lifted)[0]:
                 if over.broken(self.groups, lifted)[0]:
                     return good, bad, sure, over
@@ -293,10 +353,14 @@ class Scan:
         self.end = self.levels.size  # level from which on there is no solution
         self._full: dict[int, Look] = {0: base}
         self._few: Look | None = None
-        if search.plain and search.trial.within is None:
-            steps = np.union1d(search.worst(base, None), np.argmax(search.trial.shape)).astype(np.intp)
+
+    def begin(self) -> Asking[None]:
+        """Look at the few steps; before anything else."""
+        search = self.search
+        if search.plain and not search.trial.dear:
+            steps = np.union1d(search.worst(self._full[0], None), np.argmax(search.trial.shape)).astype(np.intp)
             if steps.size < search.trial.steps:
-                self._few = search.look(k, self.levels, steps, settle=False)
+                self._few = yield Asked(self.k, self.levels, steps, False)
 
     def _hint(self, lifted: Lifted) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which levels are broken in the few steps, and which have a step there that does not contract."""
@@ -307,43 +371,42 @@ class Scan:
             broken |= (room < -NOISE).any(axis=0)
         return broken, np.asarray(self._few.unsolved.any(axis=1))
 
-    def at(self, i: int, stop: int | None = None) -> Look:
+    def at(self, i: int, stop: int | None = None) -> Asking[Look]:
         """Return a level in all steps; those behind it, up to ``stop``, are solved together with it."""
         s = self.search
         if i not in self._full:
             count = max(1, min(_TOGETHER // s.trial.steps, (stop or i + 1) - i))
-            count = count if s.trial.within is None else min(count, 2)
-            count = count if s.plain else min(count, 3)
-            look = s.look(self.k, self.levels[i : i + count], s.every, settle=False)
-            for j in range(count):
+            count = min(count, 2 if s.trial.dear else _AHEAD)
+            look = yield Asked(self.k, self.levels[i : i + count], s.every, False)
+            for j in range(look.unsolved.shape[0]):
                 found = [Margins(f.margin[:, j : j + 1], f.where[:, j : j + 1]) for f in look.found]
                 unsolved = look.unsolved[j : j + 1]
                 settled = look.settled or not unsolved.any()
                 self._full.setdefault(i + j, Look(found, unsolved, settled, s.every))
         return self._full[i]
 
-    def broken(self, i: int, lifted: Lifted, stop: int | None = None) -> bool:
+    def broken(self, i: int, lifted: Lifted, stop: int | None = None) -> Asking[bool]:
         """Say whether a limit breaks at a level; what does not contract is settled where it decides."""
         s = self.search
-        look = self.at(i, stop)
+        look = yield from self.at(i, stop)
         if look.broken(s.groups, lifted)[0]:
             return True
         if not look.settled:
-            look = self._full[i] = s.look(self.k, self.levels[i : i + 1], s.every, settle=True)
+            look = self._full[i] = yield Asked(self.k, self.levels[i : i + 1], s.every, True)
         if look.unsolved.any():
             self.end = min(self.end, i)
         return bool(look.broken(s.groups, lifted)[0])
 
-    def first(self, lifted: Lifted, start: int = 0) -> int | None:
+    def first(self, lifted: Lifted, start: int = 0) -> Asking[int | None]:
         """Return the first level from ``start`` on that is broken; None where none is."""
         known, _ = self._hint(lifted)
         ahead = start + int(np.argmax(known[start:])) if known[start:].any() else None
         for i in range(start, self.levels.size):
-            if i == ahead or i >= self.end or self.broken(i, lifted, ahead or self.levels.size):
+            if i == ahead or i >= self.end or (yield from self.broken(i, lifted, ahead or self.levels.size)):
                 return i
         return None
 
-    def later(self, start: int) -> list[tuple[int, int]]:
+    def later(self, start: int) -> Asking[list[tuple[int, int]]]:
         """Return the runs of levels after ``start`` that keep all limits, up to where states stop contracting."""
         runs: list[tuple[int, int]] = []
         known, lost = self._hint(None)
@@ -352,7 +415,7 @@ class Scan:
                 break
             if known[i]:
                 continue
-            look = self.at(i)
+            look = yield from self.at(i)
             if look.unsolved.any():
                 break
             if not look.broken(self.search.groups, None)[0]:
