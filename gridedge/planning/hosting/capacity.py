@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
 from gridedge.grid.trial import Trial
 from gridedge.measure.limit_sets import Given, load_limits
+from gridedge.planning.hosting.outages import after_every_outage, check_outage_arguments
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
 
@@ -27,7 +29,9 @@ def hosting_capacity(
     existing: Literal["absolute", "no_worse"] = "absolute",
     shape: Any = None,
     background: Background = None,
-    n_minus_1: bool = False,
+    n_minus_1: bool | str | PathLike[str] | Sequence[str | Sequence[str]] = False,
+    emergency_percent: float | str | None = None,
+    post_outage_vm_pu: Sequence[float] | None = None,
     supply: Literal["auto", "slack", "headroom"] = "auto",
     taps: Literal["held"] = "held",
     max_mw: float | None = None,
@@ -52,8 +56,15 @@ def hosting_capacity(
         Power of the site in each step, of its size. [pu]
     background : Dataset or dict of Datasets, optional
         How the net's own elements move, as for :func:`gridedge.solve`; without, one step: the net as it stands.
-    n_minus_1 : bool
-        Outages are not looked at yet; True is refused.
+    n_minus_1 : bool, str, path or sequence
+        True: the limits hold after every outage of a line, transformer, impedance or generator too; "substation": of
+        the transformers at the external grids; or labels and tuples of labels, or a file of these (YAML, CSV), see
+        :func:`gridedge.planning.hosting.outage_list.read_outages`.
+    emergency_percent : float or str, optional
+        Highest loading after an outage, of the normal rating, or the column of the branch tables that holds it;
+        without, the limits of ``limits`` (assumed). [%]
+    post_outage_vm_pu : (float, float), optional
+        Voltage band after an outage; without, that of ``limits`` (assumed). [pu]
     supply : {"auto", "slack", "headroom"}
         Who delivers what the site draws: the slack in a radial net, else all units with limits in proportion to
         their headroom.
@@ -90,11 +101,19 @@ def hosting_capacity(
     .. [1] Closed form of two buses: V1^2 = V2^2 + 2 (R P + X Q) + (R^2 + X^2) (P^2 + Q^2) / V2^2; see docs/hosting.md.
     """
     q_per_p = _tangent(power_factor)
-    _check(existing, n_minus_1, supply, taps, max_mw, tol_mw)
+    _check(existing, supply, taps, max_mw, tol_mw)
+    with_outages = check_outage_arguments(n_minus_1, emergency_percent, post_outage_vm_pu)
     wanted = load_limits(limits)
     trial = Trial(net, buses, q_per_p, background, shape, supply)
     series = in_every_step(trial, wanted, existing == "no_worse", tol_mw, max_mw)
     answers = series.answers
+    outages = None
+    if with_outages:
+        outages = after_every_outage(
+            trial, n_minus_1, wanted, answers, no_worse=existing == "no_worse", tol_mw=tol_mw,
+            emergency_percent=emergency_percent, post_outage_vm_pu=post_outage_vm_pu,
+        )  # fmt: skip
+        answers = [a.narrowed(stops) for a, stops in zip(answers, outages.stops, strict=True)]
     names = bus_names(trial.own)
     ds = dataset(answers, trial.buses, [names[b] for b in trial.buses])
     thermal = series.thermal(trial)
@@ -109,7 +128,12 @@ def hosting_capacity(
         "error_vm_pu": series.error_vm_pu,
         "remarks": [*trial.remarks, *condition(trial.own), *series.remarks, *_remarks(thermal, ds)],
     }
-    return HostingResult(ds, wanted)
+    if outages is not None:
+        ds["cut_off_by"] = ("bus", outages.cut_off_by)
+        ds.attrs["outages"] = outages.count
+        ds.attrs["error_vm_pu"] = max(series.error_vm_pu, outages.error_vm_pu)
+        ds.attrs["remarks"] += outages.remarks
+    return HostingResult(ds, wanted, outages.cut_off if outages is not None else ())
 
 
 def _remarks(thermal: str, ds: xr.Dataset) -> list[str]:
@@ -131,7 +155,7 @@ def _tangent(power_factor: float) -> float:
     return float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
 
 
-def _check(existing: str, n_minus_1: bool, supply: str, taps: str, max_mw: float | None, tol_mw: float) -> None:
+def _check(existing: str, supply: str, taps: str, max_mw: float | None, tol_mw: float) -> None:
     for name, value, known in (
         ("existing", existing, ("absolute", "no_worse")),
         ("supply", supply, ("auto", "slack", "headroom")),
@@ -139,8 +163,6 @@ def _check(existing: str, n_minus_1: bool, supply: str, taps: str, max_mw: float
     ):
         if value not in known:
             raise bad(f"unknown {name}", str(value), nearest(str(value), known))
-    if n_minus_1:
-        raise bad("hosting_capacity does not look at outages yet", "n_minus_1=True", "Use gridedge.contingencies.")
     if not tol_mw > 0:
         raise bad("tol_mw must be positive", tol_mw, "Give tol_mw=0.01.")
     if max_mw is not None and not 0 < max_mw < np.inf:
