@@ -11,12 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridedge.errors import InputError, Problem, RunError, bad
+from gridedge.errors import RunError
 from gridedge.grid.contingency import Demand
 from gridedge.grid.engines.buffers import LANES, Lanes
 from gridedge.grid.engines.lowrank import newton
 from gridedge.grid.engines.model import Complex, Model
-from gridedge.grid.engines.outages import NO_REFERENCE, Case, Change, cases
+from gridedge.grid.engines.outages import NO_REFERENCE, Case, Change
 from gridedge.grid.engines.reference import FAR_PU
 from gridedge.grid.engines.secure import UNSOLVED, Security, by_runpp
 from gridedge.grid.engines.secured import EXACT_PU, Held, Secured, States
@@ -150,7 +150,7 @@ class TrialOutages:
         return np.asarray(out.bus_index[np.isin(out.bus_row, dark)], dtype=np.intp)
 
     def lost_mw(self) -> Float:
-        """Return how much of the net's own demand every outage cuts off, in the step in which that is most. [MW]"""
+        """Return how much of the net's own demand every outage cuts off, in MW, in the step in which that is most."""
         demand = Demand(self.trial.own, self.trial.moving)
         out = self.trial.model.readout
         count = self.trial.steps if self.trial.moving else 1
@@ -167,9 +167,7 @@ class TrialOutages:
         """Say whether an outage cuts off a row of the trial."""
         return bool(np.isin(self.trial.rows[row], self.changes[outage].dark))
 
-    def see(
-        self, sites: Sites, held: Held, which: Index | None = None, error_pu: float = EXACT_PU
-    ) -> Seen:
+    def see(self, sites: Sites, held: Held, which: Index | None = None, error_pu: float = EXACT_PU) -> Seen:
         """Solve outages of states, and say how near they are to what is held; what is not solved is for `settle`.
 
         Parameters
@@ -204,21 +202,28 @@ class TrialOutages:
                 jobs.append((np.array([a]), one, np.array([0], dtype=np.intp), replace(states, v=start)))
             for rows, engine, numbers, given in jobs:
                 m, w, s = engine.margins(numbers, given, held, error_pu)
-                margin[rows, :, here], where[rows, :, here], solved[rows, here] = m[:, :, many], w[:, :, many], s[:, many]
+                margin[rows, :, here], where[rows, :, here], solved[rows, here] = (
+                    m[:, :, many],
+                    w[:, :, many],
+                    s[:, many],
+                )
                 zero[rows], zero_where[rows], zero_solved[rows] = m[:, :, :steps], w[:, :, :steps], s[:, :steps]
         seen = Seen(which, margin, where, solved, zero, zero_where, zero_solved)
         for a in np.flatnonzero(self.slow[which]).tolist():
             self._slowly(seen, a, sites, held)
         for a, t in np.argwhere(~zero_solved & ~self.slow[which][:, None]).tolist():
-            zero_solved[a, t] = self._fill(zero[a, :, t], zero_where[a, :, t], int(which[a]), self._none.pick([t]), held)
+            zero_solved[a, t] = self._fill(
+                zero[a, :, t], zero_where[a, :, t], int(which[a]), self._none.pick([t]), held
+            )
             if held.loosen:  # its states were held to too much
                 seen.solved[a] = False
         for c, lost in self.unsolvable.items():  # no solution without the site either: no fault of the site
-            a = np.flatnonzero(which == c)
-            if a.size:
+            mine = np.flatnonzero(which == c)
+            if mine.size:
                 gone = np.isin(sites.step, lost)
-                seen.margin[a[0], :, gone], seen.solved[a[0], gone] = np.inf, True
-                seen.zero[a[0], :, lost], seen.zero_solved[a[0], lost] = np.inf, True
+                a = int(mine[0])
+                seen.margin[a, :, gone], seen.solved[a, gone] = np.inf, True
+                seen.zero[a, :, lost], seen.zero_solved[a, lost] = np.inf, True
         return seen
 
     def _slowly(self, seen: Seen, a: int, sites: Sites, held: Held) -> None:
@@ -237,7 +242,9 @@ class TrialOutages:
     def settle(self, seen: Seen, a: int, state: int, sites: Sites, held: Held) -> bool:
         """Solve one state of an outage exactly, in place of what did not contract; return whether it has a solution."""
         own = self._loosened(int(seen.which[a]), held)
-        found = self._fill(seen.margin[a, :, state], seen.where[a, :, state], int(seen.which[a]), sites.pick([state]), own)
+        found = self._fill(
+            seen.margin[a, :, state], seen.where[a, :, state], int(seen.which[a]), sites.pick([state]), own
+        )
         seen.solved[a, state] = found
         return found
 
@@ -287,7 +294,7 @@ class TrialOutages:
             away = np.abs(np.abs(found) - np.abs(v0[:, 0]))
             away[change.dark] = 0.0
             if (away <= FAR_PU).all():
-                reading = self.security._reading(np.array([outage]), [change])  # noqa: SLF001
+                reading = self.security.reading(np.array([outage]), [change])
                 read = reading.read(0, found[:, None].copy(), np.array([1], dtype=np.int8))
                 return found, read.vm_pu[0], read.loading_percent[0]
         plain = self.by_runpp(outage, site)
@@ -413,64 +420,3 @@ def _without(model: Model, change: Change) -> Model:
     more[at] = change.dy
     pv = np.setdiff1d(model.pv, change.freed)
     return replace(model, y=sp.csr_matrix(model.y + more.tocsr()), pv=pv, pq=np.r_[model.pq, change.freed])
-
-
-def read_cases(trial: Trial, entries: Sequence[tuple[str, Sequence[str], str]]) -> list[Case]:
-    """Return outages by name.
-
-    Parameters
-    ----------
-    trial : Trial
-        The net.
-    entries : sequence of (str, sequence of str, str)
-        Name (empty: the labels joined), labels that go out together, and where that is written.
-
-    Raises
-    ------
-    InputError
-        With every label that the net does not know or that is out of service, and every name that stands twice.
-    """
-    found, problems, names = [], [], dict[str, str]()
-    try:
-        made = cases(trial.own, [tuple(labels) for _, labels, _ in entries])
-    except InputError:  # say of each entry where it stands
-        made = []
-        for _, labels, place in entries:
-            try:
-                made += cases(trial.own, [tuple(labels)])
-            except InputError as error:
-                problems += [replace(p, where=place) for p in error.problems]
-                made.append(Case("", ()))
-    for case, (name, _, place) in zip(made, entries, strict=True):
-        label = name or case.label
-        if label and label in names:
-            known = f" It stands at {names[label]} already." if names[label] else ""
-            problems.append(Problem("an outage is listed twice", label, f"Drop one of them.{known}", place))
-        names[label] = place
-        found.append(replace(case, label=label))
-    if problems:
-        raise InputError(problems)
-    return found
-
-
-def every_case(trial: Trial) -> list[Case]:
-    """Return every line, transformer, impedance and generator in service, one at a time."""
-    return cases(trial.own, "n-1")
-
-
-def at_references(trial: Trial) -> list[Case]:
-    """Return the transformers (and impedances) at the external grids, one at a time.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    out = trial.model.readout
-    near = trial.at_slack() & (np.asarray(out.element) != "line")
-    labels = [label for label, mine in zip(out.labels, near, strict=True) if mine]
-    labels = [name for name in labels if bool(trial.own[name.split(":")[0]].at[int(name.split(":")[1]), "in_service"])]
-    if not labels:
-        cure = "Name the outages, or take n_minus_1=True."
-        raise bad("no transformer stands at an external grid", 'n_minus_1="substation"', cure)
-    return cases(trial.own, labels)

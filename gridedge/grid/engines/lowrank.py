@@ -64,7 +64,8 @@ class Prepared:
     """Some outages, ready to be solved for any state near the linearised one.
 
     ``w[:, first[k]:first[k + 1]]`` and ``gain[k]`` correct a solution of outage ``k``, which reads the entries
-    ``reads[k]`` and changes the equations ``equations[k]``; ``darkness[k]`` lists the equations of rows without a reference.
+    ``reads[k]`` and changes the equations ``equations[k]``; ``darkness[k]`` lists the equations of rows
+    without a reference.
     """
 
     changes: Sequence[Change]
@@ -125,8 +126,8 @@ def prepare(linear: Linear, changes: Sequence[Change]) -> Prepared:
     darkness = [np.concatenate((linear.angle[c.dark], linear.magnitude[c.dark])) for c in changes]
     darkness = [dark[dark >= 0] for dark in darkness]
     freed = [np.setdiff1d(c.freed, c.dark) for c in changes]
-    reads, equations = [reads for _, reads, _ in parts], [equations for equations, _, _ in parts]
-    return Prepared(changes, w, first, gain, reads, equations, darkness, freed)
+    read, changed = [reads for _, reads, _ in parts], [equations for equations, _, _ in parts]
+    return Prepared(changes, w, first, gain, read, changed, darkness, freed)
 
 
 def chord(linear: Linear, prepared: Prepared, v: Complex, s: Complex) -> tuple[Complex, NDArray[np.bool_]]:

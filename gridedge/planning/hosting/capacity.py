@@ -15,7 +15,8 @@ from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
 from gridedge.grid.trial import Trial
 from gridedge.measure.limit_sets import Given, load_limits
-from gridedge.planning.hosting.outages import after_every_outage, check_outage_arguments
+from gridedge.planning.hosting.outage_limits import check_outage_arguments
+from gridedge.planning.hosting.outages import after_every_outage
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
 

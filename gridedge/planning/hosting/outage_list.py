@@ -10,8 +10,8 @@ from typing import Any
 from gridedge import yamlfile
 from gridedge.errors import InputError, Problem, bad
 from gridedge.grid.engines.outages import Case
+from gridedge.grid.outage_cases import at_references, every_case, read_cases
 from gridedge.grid.trial import Trial
-from gridedge.grid.trial_outages import at_references, every_case, read_cases
 
 _KEYS = ("name", "out")
 Entry = tuple[str, tuple[str, ...], str]
@@ -75,12 +75,13 @@ def _from_file(path: Path) -> tuple[list[Entry], list[Problem]]:
 def _from_yaml(path: Path) -> tuple[list[Entry], list[Problem]]:
     document = yamlfile.read(path)
     problems = list(document.problems)
-    for key in document.data:
-        if key not in ("outages", "title"):
-            problems.append(yamlfile.unknown_key(key, ("outages", "title"), document.where((key,))))
+    known = ("outages", "title")
+    problems += [yamlfile.unknown_key(k, known, document.where((k,))) for k in document.data if k not in known]
     listed = document.data.get("outages")
     if not isinstance(listed, list) or not listed:
-        problems.append(Problem("the file lists no outages", "", "Write outages: and a list.", document.where(("outages",))))
+        problems.append(
+            Problem("the file lists no outages", "", "Write outages: and a list.", document.where(("outages",)))
+        )
         return [], problems
     entries: list[Entry] = []
     for k, one in enumerate(listed):
