@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gridedge
+from gridedge.grid.feeders import load_feeder
 
 pp = pytest.importorskip("pandapower")
 from pandapower import networks as nw  # noqa: E402
@@ -22,12 +23,16 @@ def tied():
     return net
 
 
+def out_of(net, label):
+    table, index = label.split(":")
+    net[table].at[int(index), "in_service"] = False
+
+
 def after(net, out, bus=None, p_mw=0.0):
     """Return voltages and loadings by plain runpp while something is out; None where it does not converge."""
     own = copy.deepcopy(net)
     for label in out.split("+") if out else ():
-        table, index = label.split(":")
-        own[table].at[int(index), "in_service"] = False
+        out_of(own, label)
     if bus is not None:
         pp.create_load(own, bus, p_mw, Q_PER_P * p_mw)
     try:
@@ -41,8 +46,8 @@ def after(net, out, bus=None, p_mw=0.0):
 def broken(net, outages, bus, p_mw, low, high, full, no_worse):
     """Return every (outage, element) that breaks a limit, by plain runpp."""
     found = set()
-    for out in outages:
-        base, here = after(net, out), after(net, out, bus, p_mw)
+    for out, base in outages.items():
+        here = after(net, out, bus, p_mw)
         if base is None:
             continue
         if here is None:
@@ -67,9 +72,9 @@ def singles(net):
 
 
 CASES = {
-    "case9": (nw.case9, [4, 8], 0.9, 1.1, 110.0, "no_worse"),
-    "case33bw with ties": (tied, [5, 24], 0.8, 1.1, 100.0, "absolute"),
-    "case39": (nw.case39, [7, 15], 0.9, 1.1, 100.0, "no_worse"),
+    "case9": (nw.case9, [4], 0.9, 1.1, 110.0, "no_worse"),
+    "case33bw with ties": (tied, [24], 0.7, 1.1, 400.0, "absolute"),
+    "case39": (nw.case39, [7], 0.9, 1.1, 100.0, "no_worse"),
 }
 
 
@@ -77,7 +82,7 @@ CASES = {
 def test_all_hold_at_the_capacity_and_the_one_reported_breaks_above(name):
     make, buses, low, high, full, existing = CASES[name]
     net = make()
-    outages = singles(net)
+    outages = {out: after(net, out) for out in ["", *singles(net)]}
     limits = {"vm_pu": [low, high], "loading_percent": full}
     given = {"buses": buses, "limits": limits, "existing": existing, "supply": "slack"}
     found = gridedge.hosting_capacity(net, **given, n_minus_1=True)
@@ -87,7 +92,7 @@ def test_all_hold_at_the_capacity_and_the_one_reported_breaks_above(name):
     assert any(found.data["outage"].values)  # else nothing is tested
     for k, bus in enumerate(buses):
         mw, out = float(found.capacity_mw[k]), str(found.data["outage"][k].values)
-        judged = (net, ["", *outages], bus), (low, high, full, existing == "no_worse")
+        judged = (net, outages, bus), (low, high, full, existing == "no_worse")
         assert mw > 0
         assert not broken(*judged[0], mw, *judged[1])
         assert (out, str(found.data["element"][k].values)) in broken(*judged[0], mw + 0.02, *judged[1])
@@ -101,7 +106,7 @@ def test_a_radial_feeder_loses_supply_and_breaks_nothing():
     found = gridedge.hosting_capacity("mv_oberrhein", **given, n_minus_1=True)
     np.testing.assert_allclose(found.capacity_mw, whole.capacity_mw, atol=1e-9)
     lost = found.lost_supply.set_index("outage")
-    net = gridedge.grid.feeders.load_feeder("mv_oberrhein").net
+    net = load_feeder("mv_oberrhein").net
     behind = set(map(int, net.bus.index[net.bus.in_service])) - {
         int(n.removeprefix("bus ")) for n in after(net, "trafo:114")[0]
     }
