@@ -42,6 +42,14 @@ def hosting(
         float | None, typer.Option(metavar="MW", help="Print what lets one bus (--bus) take this, with its price.")
     ] = None,
     curve: Annotated[bool, typer.Option("--curve", help="Print how near each limit is at every size.")] = False,
+    n_1: Annotated[bool, typer.Option("--n-1", help="The limits hold after every single outage too.")] = False,
+    outages: Annotated[
+        str | None,
+        typer.Option("--outages", help="Outages to look at: a .yaml or .csv file, or substation."),
+    ] = None,
+    emergency_percent: Annotated[
+        float | None, typer.Option(help="Highest loading after an outage, of the normal rating.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Put over the study, e.g. requested_mw=5; may be given again."),
@@ -52,8 +60,11 @@ def hosting(
     ] = None,
 ) -> None:
     """Find how much load each bus of a feeder can take, and what stops it: a table, a map, a report."""
+    from gridedge.errors import bad
     from gridedge.study.hosting_run import run_hosting
 
+    if n_1 and outages is not None:
+        raise bad("--n-1 and --outages are both given", outages, "Give one of them.")
     given: dict[str, Any] = {
         "limits": limits or None, "power_factor": power_factor, "existing": existing, "supply": supply, "hours": hours,
         "tol_mw": tol_mw,
@@ -62,7 +73,8 @@ def hosting(
     if want is not None:
         _remedies(feeder, bus, want, given)
         return
-    more = {"buses": [_bus(b) for b in bus] if bus else None, "max_mw": max_mw, "curve": curve or None}
+    more: dict[str, Any] = {"buses": [_bus(b) for b in bus] if bus else None, "max_mw": max_mw, "curve": curve or None}
+    more |= {"n_minus_1": True if n_1 else outages, "emergency_percent": emergency_percent}
     given |= {name: value for name, value in more.items() if value is not None}
     began = time.perf_counter()
     table_only = out is not None and out.suffix.lower() == ".csv"
@@ -70,7 +82,8 @@ def hosting(
         _refuse(out)
     result = run_hosting(_study(feeder, given), out=None if table_only else out, settings=settings or [])
     table = result.table
-    typer.echo(table[list(_COLUMNS)].to_string(float_format=lambda x: f"{x:.2f}", na_rep="-"))
+    columns = [*_COLUMNS[:4], "outage", *_COLUMNS[4:]] if "n_minus_1" in given else list(_COLUMNS)
+    typer.echo(table[columns].to_string(float_format=lambda x: f"{x:.2f}", na_rep="-"))
     attrs = result.found.data.attrs
     lead = f"Power factor {attrs['power_factor']:g}"
     typer.echo(f"Delivered by: {attrs['supply']}. Thermal limits: {attrs['thermal']}. {lead}.")

@@ -107,7 +107,7 @@ def contingencies(
     time, dt_s = clock.time_s(), clock.dt_s
     moving, idle = moving_background(own, background, clock)
     reference.base_state(own)
-    demand = _Demand(own, moving)
+    demand = Demand(own, moving)
     if injections is not None:
         rows = add_sites(own, injections)
         for column in ("p_mw", "q_mvar"):
@@ -196,8 +196,16 @@ def _judge(security: Security, worst: Worst, chosen: list[Case]) -> float:
     return error
 
 
-class _Demand:
-    """What the loads and sites of each bus draw in each state, generation at the bus aside."""
+class Demand:
+    """What the loads and sites of each bus draw in each state, generation at the bus aside.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        The net; it is not changed.
+    moving : list of Moving
+        What changes from state to state.
+    """
 
     def __init__(self, net: Any, moving: list[Moving]):
         self.position = {int(b): k for k, b in enumerate(net.bus.index)}

@@ -173,6 +173,11 @@ class Trial:
         self.flat = model.readout.flat()
         self._lanes: Lanes | None = None
 
+    def keep(self, steps: Index) -> None:
+        """Leave only some steps, in place."""
+        self.base, self.shape = np.ascontiguousarray(self.base[steps]), self.shape[steps]
+        self.time_s, self.steps = self.time_s[steps], steps.size
+
     @property
     def dear(self) -> bool:
         """Whether states are solved one by one: units share, and their schedule moves or there are several slacks."""

@@ -76,6 +76,12 @@ class SettledTrial(Trial):
         """How the states are solved, in words."""
         return f"{super().method}, in {len(self._trials)} combinations of tap positions"
 
+    def keep(self, steps: Index) -> None:
+        """Leave only some steps, in place, each with the taps that the whole series has given it."""
+        super().keep(steps)
+        self.before_tap = self.before_tap[steps]
+        self._trials.clear()
+
     def _at(self, tap: tuple[int, ...]) -> Trial:
         """Return the same trial with its taps held in given positions."""
         if tap not in self._trials:
@@ -84,6 +90,7 @@ class SettledTrial(Trial):
             q_per_p, background, shape = self._given
             one = Trial(own, self.buses, q_per_p, background, shape, "slack")
             one.base, one.moving = self.base, self.moving  # a year of them is large
+            one.shape, one.time_s, one.steps = self.shape, self.time_s, self.steps
             self._trials[tap] = one
         return self._trials[tap]
 

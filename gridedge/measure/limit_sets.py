@@ -307,7 +307,7 @@ def describe_limits(limits: Given) -> str:
     whole = load_limits(limits)
     lines = [whole.title, ""] if whole.title else []
     for limit in whole.limits:
-        lines.append(f"{limit.name}: {_words(limit)}")
+        lines.append(f"{limit.name}: {limit_words(limit)}")
         origin = [limit.standard, limit.clause, limit.edition, limit.date]
         lines.append("  " + "; ".join(part for part in (*origin, limit.known) if part))
         if limit.assumed:
@@ -315,7 +315,7 @@ def describe_limits(limits: Given) -> str:
     return "\n".join(lines)
 
 
-def _words(limit: GridLimit) -> str:
+def limit_words(limit: GridLimit) -> str:
     if isinstance(limit, VoltageLimit):
         text = f"every voltage within {limit.vm_pu[0]:g} to {limit.vm_pu[1]:g} pu"
     elif isinstance(limit, LoadingLimit):

@@ -19,7 +19,7 @@ from gridedge.study.model import Background, Placed
 KINDS = ("hosting",)
 _FORWARDED = (
     "power_factor", "existing", "supply", "taps", "max_mw", "tol_mw", "n_minus_1", "emergency_percent",
-    "post_outage_vm_pu", "waveform", "hours", "sources", "requested_mw", "curve",
+    "post_outage_vm_pu", "waveform", "waveform_hours", "hours", "sources", "requested_mw", "curve",
 )  # fmt: skip
 
 
@@ -70,8 +70,11 @@ class HostingSpec(Spec):
     """Voltage band after an outage. [pu]"""
     waveform: str | None = None
     """The site's waveform, by the name of a profile, for limits on flicker and rapid changes."""
-    hours: str | tuple[float, ...] | None = None
-    """Which hours of the series are looked at."""
+    waveform_hours: tuple[float, ...] | None = None
+    """Times of the series at which the waveform and voltage steps are solved; where it is heaviest and lightest, if
+    left out. [s]"""
+    hours: Literal["all", "worst"] | None = None
+    """Whether every step is judged, or the worst ones by a stated rule."""
     sources: str | dict[str, float] | None = None
     """What grids and machines do within seconds."""
     requested_mw: float | None = Field(None, gt=0)
@@ -107,24 +110,8 @@ class HostingSpec(Spec):
         return self
 
     def forwarded(self) -> dict[str, Any]:
-        """Return the arguments of :func:`gridedge.hosting_capacity` that the file gives; what it leaves out is absent.
-
-        Raises
-        ------
-        InputError
-            If the verb of this version does not know one of them.
-        """
-        import inspect
-
-        from gridedge.planning.hosting.capacity import hosting_capacity
-
-        known = inspect.signature(hosting_capacity).parameters
-        given = {name: getattr(self, name) for name in _FORWARDED if getattr(self, name) is not None}
-        if "requested_mw" not in known:  # the report holds it against the capacities by itself
-            given.pop("requested_mw", None)
-        for name in [name for name in given if name not in known]:
-            raise bad("hosting capacity does not take this key yet", f"{name}: {given[name]}", f"Leave {name} out.")
-        return given
+        """Return the arguments of :func:`gridedge.hosting_capacity` that the file gives, and no others."""
+        return {name: getattr(self, name) for name in _FORWARDED if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridedge.measure.limit_sets import GridLimit, LimitSet, LoadingLimit, VoltageLimit, VoltageStepLimit
+from gridedge.measure.limit_sets import LimitSet, limit_words
 from gridedge.planning.hosting.published import BINDING
 from gridedge.planning.hosting.result import NOT_BOUND
 from gridedge.spec import Assumption
@@ -72,7 +72,7 @@ def limit_rows(limits: LimitSet) -> list[dict[str, str]]:
     """Return each limit: what it asks, who asks it, and how well that is known."""
     return [
         {
-            "name": limit.name, "asks": _asks(limit),
+            "name": limit.name, "asks": limit_words(limit),
             "origin": "; ".join(filter(None, (limit.standard, limit.clause, limit.edition, limit.date))),
             "known": limit.known, "assumed": limit.assumed,
         }
@@ -122,8 +122,9 @@ def not_studied(spec: HostingSpec, found: HostingResult) -> list[str]:
     if spec.taps == "held":
         missing.append("Tap changers that move: they stay where the net has them.")
     if not spec.requested_mw:
-        missing.append("What it would take to fit more.")
-    return [*missing, "Harmonics, unbalance, protection, short-circuit power and stability."]
+        missing.append("What it would take to fit more: gridedge hosting FEEDER --bus BUS --want MW.")
+    elsewhere = [f"{one}." for one in found.data.attrs["not_studied"]]
+    return [*missing, *elsewhere, "Protection and stability."]
 
 
 def assumptions(spec: HostingSpec) -> list[Assumption]:
@@ -177,17 +178,3 @@ def _one(table: pd.DataFrame) -> str:
 def _at(table: pd.DataFrame, bus: Any) -> str:
     row: Any = table.loc[bus]
     return f"bus {bus} ({row['bus_name']}, {row['vn_kv']:g} kV) with {row['capacity_mw']:.4g} MW"
-
-
-def _asks(limit: GridLimit) -> str:
-    if isinstance(limit, VoltageLimit):
-        words = f"{limit.vm_pu[0]:g} to {limit.vm_pu[1]:g} pu"
-    elif isinstance(limit, LoadingLimit):
-        words = f"at most {limit.loading_percent:g} % of the rating ({', '.join(limit.elements)})"
-    elif isinstance(limit, VoltageStepLimit):
-        words = f"at most {limit.voltage_step_percent:g} % when a site starts or trips"
-    else:
-        words = limit.limit if hasattr(limit, "limit") else ""
-    mean = f", as a mean of {limit.mean_s / 60:g} min" if limit.mean_s else ""
-    rare = f"; {limit.steps_allowed} of {limit.of_steps} steps may break it" if limit.steps_allowed else ""
-    return words + mean + rare

@@ -101,7 +101,7 @@ def test_units_share_by_headroom_in_a_meshed_net():
         ({"existing": "worse"}, "unknown existing"),
         ({"supply": "nobody"}, "unknown supply"),
         ({"taps": "moving"}, "unknown taps"),
-        ({"n_minus_1": True}, "outages"),
+        ({"emergency_percent": 120}, "outages"),
         ({"tol_mw": 0.0}, "tol_mw"),
         ({"max_mw": -1.0}, "max_mw"),
         ({"buses": 77}, "no bus has this index"),

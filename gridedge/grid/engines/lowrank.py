@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -64,7 +64,8 @@ class Prepared:
     """Some outages, ready to be solved for any state near the linearised one.
 
     ``w[:, first[k]:first[k + 1]]`` and ``gain[k]`` correct a solution of outage ``k``, which reads the entries
-    ``reads[k]``; ``darkness[k]`` lists the equations of rows without a reference.
+    ``reads[k]`` and changes the equations ``equations[k]``; ``darkness[k]`` lists the equations of rows
+    without a reference.
     """
 
     changes: Sequence[Change]
@@ -72,6 +73,7 @@ class Prepared:
     first: NDArray[np.int64]
     gain: list[Float]
     reads: list[Rows]
+    equations: list[Rows]
     darkness: list[Rows]
     freed: list[Rows]
 
@@ -83,14 +85,21 @@ def linearise(model: Model, v: Complex) -> Linear | None:
     angle[free] = np.arange(free.size)
     magnitude = np.where(angle >= 0, angle + free.size, -1)
     held = np.isin(free, model.pv)
-    by_angle, by_magnitude = (part[free][:, free] for part in _derivatives(model.y, v))
-    keep = sp.diags((~held).astype(float))
+    linear = Linear(model, v, free, angle, magnitude, held, None)  # type: ignore[arg-type]  # follows
+    factors = factorise(jacobian_of(linear))
+    return None if factors is None else replace(linear, factors=factors)
+
+
+def jacobian_of(linear: Linear) -> sp.csc_matrix:
+    """Return the Jacobian of the net without outage, rows and columns as :class:`Linear` numbers them."""
+    free = linear.free
+    by_angle, by_magnitude = (part[free][:, free] for part in _derivatives(linear.model.y, linear.v))
+    keep = sp.diags((~linear.held).astype(float))
     blocks = [
         [by_angle.real, by_magnitude.real],
-        [keep @ by_angle.imag, keep @ by_magnitude.imag + sp.diags(held.astype(float))],
+        [keep @ by_angle.imag, keep @ by_magnitude.imag + sp.diags(linear.held.astype(float))],
     ]
-    factors = factorise(sp.csc_matrix(sp.bmat(blocks)))
-    return None if factors is None else Linear(model, v, free, angle, magnitude, held, factors)
+    return sp.csc_matrix(sp.bmat(blocks))
 
 
 def prepare(linear: Linear, changes: Sequence[Change]) -> Prepared:
@@ -117,7 +126,8 @@ def prepare(linear: Linear, changes: Sequence[Change]) -> Prepared:
     darkness = [np.concatenate((linear.angle[c.dark], linear.magnitude[c.dark])) for c in changes]
     darkness = [dark[dark >= 0] for dark in darkness]
     freed = [np.setdiff1d(c.freed, c.dark) for c in changes]
-    return Prepared(changes, w, first, gain, [reads for _, reads, _ in parts], darkness, freed)
+    read, changed = [reads for _, reads, _ in parts], [equations for equations, _, _ in parts]
+    return Prepared(changes, w, first, gain, read, changed, darkness, freed)
 
 
 def chord(linear: Linear, prepared: Prepared, v: Complex, s: Complex) -> tuple[Complex, NDArray[np.bool_]]:

@@ -308,7 +308,7 @@ class Security:
             for state in range(first, min(first + _TOGETHER, count)):
                 base, how = self._base(state)
                 none = np.array([-1])
-                found.append(self._reading(none, []).read(state, base[:, None], np.array([how], dtype=np.int8)))
+                found.append(self.reading(none, []).read(state, base[:, None], np.array([how], dtype=np.int8)))
                 if how != UNSOLVED:
                     bases[state] = base
             if not bases:
@@ -326,9 +326,10 @@ class Security:
                     ]
                     for state in bases
                 }
-                yield Outages(self.model, linear, changes, self._reading(which, changes), bases, injected, less)
+                yield Outages(self.model, linear, changes, self.reading(which, changes), bases, injected, less)
 
-    def _reading(self, which: NDArray[np.intp], changes: list[Change]) -> Reading:
+    def reading(self, which: NDArray[np.intp], changes: list[Change]) -> Reading:
+        """Return how the voltages of some outages become results."""
         out = [self.out[k] for k in which] if changes else []
         return Reading(self.model.readout, which, changes, out, self.terminals)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,8 @@ from gridedge.measure.limit_sets import Given, LimitSet, load_limits, strictest
 from gridedge.planning.hosting.curve import add_curve
 from gridedge.planning.hosting.hours import Hours, keep_worst
 from gridedge.planning.hosting.losses import held_losses, losses_stops
+from gridedge.planning.hosting.outage_limits import check_outage_arguments
+from gridedge.planning.hosting.outages import after_every_outage
 from gridedge.planning.hosting.request import add_request, requested
 from gridedge.planning.hosting.result import HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
@@ -35,7 +38,9 @@ def hosting_capacity(
     existing: Literal["absolute", "no_worse"] = "absolute",
     shape: Any = None,
     background: Background = None,
-    n_minus_1: bool = False,
+    n_minus_1: bool | str | PathLike[str] | Sequence[str | Sequence[str]] = False,
+    emergency_percent: float | str | None = None,
+    post_outage_vm_pu: Sequence[float] | None = None,
     supply: Literal["auto", "slack", "headroom"] = "auto",
     taps: Literal["held", "settled"] | TapControl | Mapping[str, Any] = "held",
     max_mw: float | None = None,
@@ -66,8 +71,15 @@ def hosting_capacity(
         Power of the site in each step, of its size. [pu]
     background : Dataset or dict of Datasets, optional
         How the net's own elements move, as for :func:`gridedge.solve`; without, one step: the net as it stands.
-    n_minus_1 : bool
-        Outages are not looked at yet; True is refused.
+    n_minus_1 : bool, str, path or sequence
+        True: the limits hold after every outage of a line, transformer, impedance or generator too; "substation": of
+        the transformers at the external grids; or labels and tuples of labels, or a file of these (YAML, CSV), see
+        :func:`gridedge.planning.hosting.outage_list.read_outages`.
+    emergency_percent : float or str, optional
+        Highest loading after an outage, of the normal rating, or the column of the branch tables that holds it;
+        without, the limits of ``limits`` (assumed). [%]
+    post_outage_vm_pu : (float, float), optional
+        Voltage band after an outage; without, that of ``limits`` (assumed). [pu]
     supply : {"auto", "slack", "headroom"}
         Who delivers what the site draws: the slack in a radial net, else all units with limits in proportion to
         their headroom.
@@ -127,10 +139,13 @@ def hosting_capacity(
     .. [1] Closed form of two buses: V1^2 = V2^2 + 2 (R P + X Q) + (R^2 + X^2) (P^2 + Q^2) / V2^2; see docs/hosting.md.
     """
     q_per_p = _tangent(power_factor)
-    _check(existing, n_minus_1, supply, taps, max_mw, tol_mw)
+    _check(existing, supply, taps, max_mw, tol_mw)
     if hours not in ("all", "worst"):
         raise bad("unknown hours", str(hours), nearest(str(hours), ("all", "worst")))
-    wanted = load_limits(limits)
+    with_outages = check_outage_arguments(n_minus_1, emergency_percent, post_outage_vm_pu)
+    if with_outages and taps != "held":
+        raise bad("outages are judged with taps held", f"taps={taps!r}", 'Give taps="held", or leave n_minus_1 out.')
+    no_worse, wanted = existing == "no_worse", load_limits(limits)
     if taps == "held":
         trial = Trial(net, buses, q_per_p, background, shape, supply)
     else:
@@ -140,9 +155,16 @@ def hosting_capacity(
     wave = None if waveform is None else read_waveform(waveform, power_factor)
     within = AtHours(trial, wanted, wave, waveform_hours, sources)
     said = [keep_worst(trial, wanted)] if hours == "worst" else []
-    series = in_every_step(trial, within.left(), existing == "no_worse", tol_mw, max_mw)
-    answers = within.narrowed(series.answers, tol_mw, max_mw)
-    lost = losses_stops(trial, wanted, answers, existing == "no_worse", tol_mw)
+    series = in_every_step(trial, within.left(), no_worse, tol_mw, max_mw)
+    answers, outages = series.answers, None
+    if with_outages:
+        outages = after_every_outage(
+            trial, n_minus_1, wanted, answers, no_worse=no_worse, tol_mw=tol_mw,
+            emergency_percent=emergency_percent, post_outage_vm_pu=post_outage_vm_pu,
+        )  # fmt: skip
+        answers = [a.narrowed(stops) for a, stops in zip(answers, outages.stops, strict=True)]
+    answers = within.narrowed(answers, tol_mw, max_mw)
+    lost = losses_stops(trial, wanted, answers, no_worse, tol_mw)
     answers = [a.narrowed(stops) for a, stops in zip(answers, lost, strict=True)]
     names = bus_names(trial.own)
     ds = dataset(answers, trial.buses, [names[b] for b in trial.buses])
@@ -171,13 +193,18 @@ def hosting_capacity(
             *sentence(missing),
         ],
     }
+    if outages is not None:
+        ds["cut_off_by"] = ("bus", outages.cut_off_by)
+        ds.attrs["outages"] = outages.count
+        ds.attrs["error_vm_pu"] = max(series.error_vm_pu, outages.error_vm_pu)
+        ds.attrs["remarks"] += outages.remarks
     if curve or wishes is not None:
-        held = held_losses(trial, wanted, existing == "no_worse")
+        held = held_losses(trial, wanted, no_worse)
         if curve:
             add_curve(ds, trial, series.groups, held, series.base, answers)
         if wishes is not None:
             add_request(ds, trial, series.groups, held, series.base, answers, wishes, hours == "all")
-    return HostingResult(ds, wanted)
+    return HostingResult(ds, wanted, outages.cut_off if outages is not None else ())
 
 
 def _remarks(thermal: str, ds: xr.Dataset) -> list[str]:
@@ -217,7 +244,7 @@ def _tangent(power_factor: float) -> float:
     return float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
 
 
-def _check(existing: str, n_minus_1: bool, supply: str, taps: Any, max_mw: float | None, tol_mw: float) -> None:
+def _check(existing: str, supply: str, taps: Any, max_mw: float | None, tol_mw: float) -> None:
     for name, value, known in (
         ("existing", existing, ("absolute", "no_worse")),
         ("supply", supply, ("auto", "slack", "headroom")),
@@ -225,8 +252,6 @@ def _check(existing: str, n_minus_1: bool, supply: str, taps: Any, max_mw: float
     ):
         if value not in known:
             raise bad(f"unknown {name}", str(value), nearest(str(value), known))
-    if n_minus_1:
-        raise bad("hosting_capacity does not look at outages yet", "n_minus_1=True", "Use gridedge.contingencies.")
     if not tol_mw > 0:
         raise bad("tol_mw must be positive", tol_mw, "Give tol_mw=0.01.")
     if max_mw is not None and not 0 < max_mw < np.inf:

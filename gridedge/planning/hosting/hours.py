@@ -67,12 +67,6 @@ def _loads(trial: Trial) -> NDArray[np.float64]:
     return total
 
 
-def keep_steps(trial: Trial, steps: NDArray[np.intp]) -> None:
-    """Leave only some steps in a trial, in place."""
-    trial.base, trial.shape = np.ascontiguousarray(trial.base[steps]), trial.shape[steps]
-    trial.time_s, trial.steps = trial.time_s[steps], steps.size
-
-
 def keep_worst(trial: Trial, limits: LimitSet) -> str:
     """Leave only the worst steps in a trial; return what has to be said about it.
 
@@ -93,7 +87,7 @@ def keep_worst(trial: Trial, limits: LimitSet) -> str:
         raise bad("worst hours cannot tell how long a limit is broken", lasting[0], 'Give hours="all".')
     whole = trial.steps
     steps = worst_steps(trial)
-    keep_steps(trial, steps)
+    trial.keep(steps)
     return (
         f"Judged in {steps.size} of {whole} steps, the worst by rule ({RULE}): a capacity is at least that of all "
         'steps (hours="all"), since a site can make another step the worst.'

@@ -81,6 +81,25 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class CutOff:
+    """Buses that an outage leaves without supply; that is lost supply, no broken limit.
+
+    Parameters
+    ----------
+    outage : str
+        What is out.
+    buses : tuple of int
+        The buses, by index.
+    lost_mw : float
+        What the net's own loads draw there, in the step in which that is most. [MW]
+    """
+
+    outage: str
+    buses: tuple[int, ...]
+    lost_mw: float
+
+
+@dataclass(frozen=True)
 class HostingResult:
     """How much each bus can take, and what stops it.
 
@@ -90,15 +109,19 @@ class HostingResult:
         Per ``bus``: ``capacity_mw`` [MW]; what binds, ``limit``, ``kind``, ``element``, ``outage`` and ``time_s`` [s];
         the next limit behind it, ``next_mw`` and the same words with ``next_`` before them; ``at_slack``,
         whether the element stands at the reference bus; and ``range_low_mw``, ``range_high_mw`` (bus, range), the later
-        sizes at which all limits hold again.  ``limit`` is "not bound" where nothing binds up to ``capacity_mw``.
+        sizes at which all limits hold again.  With outages, ``cut_off_by`` names those that leave the bus itself
+        without supply.  ``limit`` is "not bound" where nothing binds up to ``capacity_mw``.
         ``attrs`` hold ``thermal`` ("known", "partly known" or "not known"), ``supply``, ``taps``, ``existing``,
         ``remarks``, ``not_studied``, ``engine_detail`` and ``error_vm_pu``.
     limits : LimitSet
         What was held.
+    cut_off : tuple of CutOff
+        Outages that leave buses without supply, where outages were looked at.
     """
 
     data: xr.Dataset
     limits: LimitSet
+    cut_off: tuple[CutOff, ...] = ()
 
     @property
     def capacity_mw(self) -> xr.DataArray:
@@ -109,6 +132,14 @@ class HostingResult:
     def remarks(self) -> list[str]:
         """What a reader must know."""
         return list(self.data.attrs["remarks"])
+
+    @property
+    def lost_supply(self) -> pd.DataFrame:
+        """Outages that cut buses off: ``outage``, ``buses``, how many, and ``lost_mw`` in the base case."""
+        import pandas as pd
+
+        rows = [(c.outage, c.buses, len(c.buses), c.lost_mw) for c in self.cut_off]
+        return pd.DataFrame(rows, columns=["outage", "buses", "bus_count", "lost_mw"])
 
     def table(self) -> pd.DataFrame:
         """Return one row per bus, without what has more than one value there."""
@@ -121,7 +152,8 @@ class HostingResult:
         for k, row in enumerate(self.table().reset_index().to_dict("records")):
             later = [[float(a), float(b)] for a, b in zip(low[k], high[k], strict=True) if np.isfinite(a)]
             buses.append({**{str(n): _plain(v) for n, v in row.items()}, "later_ranges_mw": later})
-        return {"buses": buses, "limits": self.limits.to_dict(), **self.data.attrs}
+        lost = [{"outage": c.outage, "buses": list(c.buses), "lost_mw": c.lost_mw} for c in self.cut_off]
+        return {"buses": buses, "limits": self.limits.to_dict(), "lost_supply": lost, **self.data.attrs}
 
 
 def dataset(answers: Sequence[Answer], buses: Sequence[int], bus_name: Sequence[str]) -> xr.Dataset:

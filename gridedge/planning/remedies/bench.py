@@ -15,7 +15,7 @@ from gridedge.grid.reinforce import BranchFacts, Change, apply_change, branch_fa
 from gridedge.grid.trial import Float, Trial
 from gridedge.measure.limit_sets import LimitSet
 from gridedge.planning.hosting.bounds import NOISE, Base, groups_of, moving_mean
-from gridedge.planning.hosting.hours import Hours, keep_steps, worst_steps
+from gridedge.planning.hosting.hours import Hours, worst_steps
 from gridedge.planning.hosting.losses import held_losses, losses_at
 from gridedge.planning.hosting.rooms import ALL_KINDS, measured
 from gridedge.planning.remedies.prices import Cost
@@ -201,7 +201,7 @@ class Bench:
         q_per_p = self.tangent(measures)
         trial = Trial(self.net(measures), [self.bus], q_per_p, self.background, self.shape, self.supply)
         if self._kept is not None:
-            keep_steps(trial, self._kept)
+            trial.keep(self._kept)
         return trial
 
     def net(self, measures: Sequence[Measure]) -> Any:
