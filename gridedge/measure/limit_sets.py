@@ -316,6 +316,7 @@ def describe_limits(limits: Given) -> str:
 
 
 def limit_words(limit: GridLimit) -> str:
+    """Return what a limit asks, in words."""
     if isinstance(limit, VoltageLimit):
         text = f"every voltage within {limit.vm_pu[0]:g} to {limit.vm_pu[1]:g} pu"
     elif isinstance(limit, LoadingLimit):
