@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +121,8 @@ class Trial:
             if left:
                 self.remarks.append(f"{left} buses are out of service or have no supply: left out.")
         else:
-            given: list[Any] = [buses] if isinstance(buses, int | str | np.integer) else list(buses)
+            several = isinstance(buses, Iterable) and not isinstance(buses, str)
+            given: list[Any] = list(buses) if several else [buses]
             if not given:
                 raise bad("no bus is asked for", "[]", "Name one, or leave buses= out for all.")
             self.buses = [int(find_bus(self.own, b)[0]) for b in given]
@@ -164,6 +166,9 @@ class Trial:
             self.within = Within(self.own, model, Inputs(moving, what.still, p, q), q_limits=False, headroom=True)
             units = self.within.units
             self.headroom_mw = float(np.maximum(np.nan_to_num(units.max_p_mw - units.p_mw), 0.0).sum())
+            if supply == "headroom" and not self.headroom_mw > 0:
+                cure = 'Give units a max_p_mw above their p_mw, or supply="slack".'
+                raise bad("no unit of the net has headroom", "max_p_mw less p_mw is 0 MW", cure)
             if supply == "auto" and not self.headroom_mw > 0:
                 self.within, self.supply = None, "slack"
                 self.remarks.append("No unit of the net has headroom (max_p_mw): the slack delivers everything.")
@@ -511,10 +516,16 @@ def radial(y: sp.csr_matrix) -> bool:
 
 
 def _shape(shape: Any, steps: int) -> Float:
-    values = np.atleast_1d(np.asarray(getattr(shape, "values", shape), dtype=float))
+    cure = "Give values from 0 to 1, the share of its size that the site draws in each step."
+    try:
+        values = np.atleast_1d(np.asarray(getattr(shape, "values", shape), dtype=float))
+    except (TypeError, ValueError):
+        raise bad("the site's shape holds what is no number", str(shape), cure) from None
     if values.ndim != 1 or values.size != steps:
-        cure = "Give one value per step of the background."
-        raise bad("the site's shape does not fit the clock", f"shape {values.shape}, {steps} steps", cure)
+        fit = "Give one value per step of the background."
+        raise bad("the site's shape does not fit the clock", f"shape {values.shape}, {steps} steps", fit)
     if not np.isfinite(values).all() or (values < 0).any() or not (values > 0).any():
-        raise bad("the site's shape is no share of its size", "negative, all zero or NaN", "Give values from 0 to 1.")
+        raise bad("the site's shape is no share of its size", "negative, all zero or NaN", cure)
+    if values.max() > 1 + 1e-9:
+        raise bad("the site's shape exceeds its size", f"{values.max():g}", cure)
     return values

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from gridedge.errors import bad, nearest
+from gridedge.errors import bad, is_number, nearest
 from gridedge.grid.buses import bus_names
 from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
@@ -238,7 +238,7 @@ def _of_taps(trial: Trial, limits: LimitSet) -> list[str]:
 
 
 def _tangent(power_factor: float) -> float:
-    if isinstance(power_factor, bool) or not 0 < abs(power_factor) <= 1:
+    if not is_number(power_factor) or not 0 < abs(power_factor) <= 1:
         cure = "Give 0.98 for lagging, -0.98 for leading, 1 for none of both."
         raise bad("a power factor must be above 0 and at most 1 in size", power_factor, cure)
     return float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
@@ -252,7 +252,7 @@ def _check(existing: str, supply: str, taps: Any, max_mw: float | None, tol_mw: 
     ):
         if value not in known:
             raise bad(f"unknown {name}", str(value), nearest(str(value), known))
-    if not tol_mw > 0:
+    if not is_number(tol_mw) or not tol_mw > 0:
         raise bad("tol_mw must be positive", tol_mw, "Give tol_mw=0.01.")
-    if max_mw is not None and not 0 < max_mw < np.inf:
+    if max_mw is not None and (not is_number(max_mw) or not max_mw > 0):
         raise bad("max_mw must be positive", max_mw, "Give the highest size of interest, or leave it out.")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.grid.inject import Background, private_copy
 from gridedge.measure.limit_sets import Given, load_limits
 from gridedge.planning.hosting.bounds import NOISE
@@ -88,7 +88,7 @@ def remedies(
     ----------
     .. [1] Two buses: V1^2 = V2^2 + 2 (R P + X Q) + (R^2 + X^2) (P^2 + Q^2) / V2^2; see docs/remedies.md.
     """
-    if isinstance(wanted_mw, bool) or not 0 < wanted_mw < math.inf:
+    if not is_number(wanted_mw) or not wanted_mw > 0:
         raise bad("wanted_mw must be positive", wanted_mw, "Give megawatts at the meter.")
     if taps != "held":
         raise bad("remedies hold the taps where the net or a measure has them", f"taps={taps!r}", 'Give taps="held".')
