@@ -227,6 +227,20 @@ class Trial:
                 reach[k] = abs(m.v0[row]) ** 2 / (2.0 * span) * cos * m.base_mva
         return reach
 
+    def held_at(self, step: int) -> Trial:  # noqa: ARG002
+        """Return the trial in which nothing slow moves: what happens within seconds of a step is tried on it."""
+        return self
+
+    def net_at(self, step: int) -> Any:
+        """Return a copy of the net as it stands in a step, without a site and as its units are scheduled."""
+        own, first = copy.deepcopy(self.own), 0
+        for m in self.moving:
+            column = own[m.table][m.column].to_numpy(float).copy()
+            column[m.rows] = self.base[step, first : first + m.rows.size]
+            own[m.table][m.column] = column
+            first += m.rows.size
+        return own
+
     def states(self, k: int, p_mw: Float, when: Index) -> Float:
         """Return what moves when row ``k`` draws ``p_mw`` (state,) in the steps ``when`` (state,)."""
         count = self.base.shape[1]
@@ -480,13 +494,7 @@ class Trial:
         """Return the same for a state in which every row draws its power of ``drawn_mw`` (row,)."""
         import pandapower as pp
 
-        own = copy.deepcopy(self.own)
-        first = 0
-        for m in self.moving:
-            column = own[m.table][m.column].to_numpy(float).copy()
-            column[m.rows] = self.base[step, first : first + m.rows.size]
-            own[m.table][m.column] = column
-            first += m.rows.size
+        own = self.net_at(step)
         x = self.states_of(drawn_mw[None, :], np.array([step]))
         v = Lanes(self.model.v0.size, 1)
         solved = self.solve(x, v)

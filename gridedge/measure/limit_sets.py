@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from gridedge import yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
@@ -17,7 +16,7 @@ from gridedge.measure.flicker_limits import FlickerLevel, flicker_levels
 from gridedge.measure.flickermeter import Lamp
 from gridedge.measure.rapid_limits import RapidLimit, RapidRow, rapid_limits
 from gridedge.measure.rules import Known
-from gridedge.spec import Spec, build
+from gridedge.spec import DateText, Spec, build
 
 _SETS = Path(__file__).resolve().parent / "limit_sets"
 _SHORT = {
@@ -42,9 +41,9 @@ class GridLimit(Spec):
     """Who asks for it."""
     clause: str = ""
     """Where in it."""
-    edition: str = ""
+    edition: DateText = ""
     """Which edition."""
-    date: str = ""
+    date: DateText = ""
     """Its date, year first."""
     known: Known = "chosen"
     """How well the figures are known."""
@@ -56,14 +55,6 @@ class GridLimit(Spec):
     """Steps at which it may be broken; left out, none."""
     of_steps: int | None = Field(None, gt=0)
     """Steps of the series that ``steps_allowed`` counts; a shorter or longer series may break it in the same share."""
-
-    @field_validator("date", "edition", mode="before")
-    @classmethod
-    def _plain_date(cls, value: Any) -> Any:
-        """Take a date that YAML has read as one, or a bare year, as text."""
-        if isinstance(value, datetime.date):
-            return value.isoformat()
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _counted(self) -> GridLimit:

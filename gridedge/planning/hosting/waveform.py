@@ -156,7 +156,7 @@ class AtHours:
         self.swings: list[Swing] = []
         if self.readings or self.steps:
             try:
-                self.swings = [Swing(self.trial, int(h), _given(self.sources)) for h in self.chosen]
+                self.swings = [Swing(self.trial.held_at(int(h)), int(h), _given(self.sources)) for h in self.chosen]
             except InputError as error:
                 if self.readings:
                     raise

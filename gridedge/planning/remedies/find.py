@@ -19,6 +19,7 @@ from gridedge.planning.remedies.prices import PriceList, load_prices
 from gridedge.planning.remedies.result import Plan, RemedyResult, Single
 from gridedge.planning.remedies.thermal import completed, stronger
 from gridedge.planning.remedies.voltage import capacitor, parallel_lines, support_of, tap_positions, var_support
+from gridedge.sites.facility import tan_phi
 
 _VOLTAGES = ("low", "high", "step", "losses")  # what taps, reactive power or stronger lines may mend
 _SHOWN = 5  # plans that are kept
@@ -106,7 +107,7 @@ def remedies(
     currency = price_list.prices[0].currency if price_list.prices else ""
     if wanted_mw <= capacity:
         return RemedyResult(place, name, wanted_mw, capacity, remarks=(*said, *now.remarks), currency=currency)
-    q_per_p = float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
+    q_per_p = tan_phi(power_factor)
     bench = Bench(own, place, wanted_mw, q_per_p, whole, existing == "no_worse", background, shape, supply, hours)
     before = bench.look((), SURE)
     broken = before.broken or _between(now)
