@@ -194,6 +194,7 @@ def test_a_larger_site_never_has_more_room():
         ({"spectrum": {5: -1.0}}, "current of order 5"),
         ({"spectrum": {5: "1"}}, "current of order 5"),
         ({"spectrum": {}}, "the spectrum is empty"),
+        ({"spectrum": {1: 144.0, 5: 29.0}}, "no order of a harmonic spectrum"),
         ({"standard": "ieee519"}, "unknown standard"),
         ({"power_factor": 0.0}, "power factor"),
         ({"share": 1.2}, "share must"),

@@ -123,7 +123,8 @@ def _from_csv(path: Path) -> tuple[list[Entry], list[Problem]]:
     for number, row in lines[1:]:
         place = f"{path.name}:{number}"
         if len(row) != len(header):
-            problems.append(Problem("a row has not as many cells as the header", ",".join(row), "Write name,out.", place))
+            cure = "Write name,out."
+            problems.append(Problem("a row has not as many cells as the header", ",".join(row), cure, place))
             continue
         cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
         labels = tuple(label.strip() for label in cells["out"].split("+") if label.strip())

@@ -270,5 +270,6 @@ def _weights(known: Ready, weights: Any) -> Float:
         values = list(weights)
     if len(values) != len(buses) or not all(is_number(v) and v > 0 for v in values):
         cure = "Give one number above 0 for every bus."
-        raise bad("weights do not fit the buses", f"{len(values)} for {len(buses)} buses", cure)
+        got = f"{len(values)} for {len(buses)} buses" if len(values) != len(buses) else str(values)
+        raise bad("weights do not fit the buses", got, cure)
     return np.array(values, dtype=float)
