@@ -302,5 +302,5 @@ def _said(before: State, plans: Sequence[Plan], existing: str) -> list[str]:
         said.append("With no_worse a set is proven up to the wished size, no further.")
     if before.unsolved:
         solved = f"{before.p_solved_mw:.4g} MW"
-        said.append(f"At the wished size there is no solution: needs are scaled up from {solved}.")
+        said.append(f"At the wished size there is no solution: what the site adds at {solved} is scaled up to it.")
     return said
