@@ -12,7 +12,7 @@ from gridedge.grid.buses import bus_names
 from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
 from gridedge.grid.trial import Float, Trial
-from gridedge.measure.limit_sets import Given, LimitSet, load_limits
+from gridedge.measure.limit_sets import FlickerLimit, Given, LimitSet, LossesLimit, RapidChangeLimit, load_limits
 from gridedge.planning.hosting.arguments import check_search, tangent
 from gridedge.planning.hosting.bounds import Base, groups_of
 from gridedge.planning.hosting.climb import Climb
@@ -85,6 +85,10 @@ def ready(
         cure = "Give 1 where all sites peak together, less where the others draw only a share of theirs."
         raise bad("coincidence must lie between 0 and 1", coincidence, cure)
     wanted = load_limits(limits)
+    alone = [x.name for x in wanted.limits if isinstance(x, LossesLimit | FlickerLimit | RapidChangeLimit)]
+    if alone:
+        cure = "Leave it out here, and ask gridedge.hosting_capacity."
+        raise bad("losses, flicker and rapid changes are judged for one site alone", ", ".join(alone), cure)
     common, each = _shapes(shape, buses)
     trial = Trial(net, buses, q_per_p, background, common, supply)
     shapes = trial.shape[None, :] if each is None else _fitting(each, trial)

@@ -106,6 +106,8 @@ def load_prices(prices: str | Path | dict[str, Any] | PriceList | None = None) -
     """
     if prices is None:
         return _shipped()
+    if prices is not None and not isinstance(prices, PriceList | dict | str | Path):
+        raise bad("this is no price list", type(prices).__name__, "Give a YAML file or its content.")
     if isinstance(prices, PriceList):
         found = prices
     else:
