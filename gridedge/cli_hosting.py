@@ -71,6 +71,10 @@ def hosting(
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
     if want is not None:
+        _alone(
+            {"--max-mw": max_mw, "--curve": curve, "--n-1": n_1, "--outages": outages, "--set": settings,
+             "--emergency-percent": emergency_percent, "--out": out}
+        )  # fmt: skip
         _remedies(feeder, bus, want, given)
         return
     more: dict[str, Any] = {"buses": [_bus(b) for b in bus] if bus else None, "max_mw": max_mw, "curve": curve or None}
@@ -148,6 +152,16 @@ def _notes(result: HostingStudyResult) -> Sequence[str]:
 
 def _bus(given: str) -> int | str:
     return int(given) if given.lstrip("-").isdigit() else given
+
+
+def _alone(others: dict[str, Any]) -> None:
+    """Refuse what would be given beside --want and change nothing."""
+    from gridedge.errors import bad
+
+    given = [name for name, value in others.items() if value is not None and value is not False and value != []]
+    if given:
+        cure = "Leave them out: what lets a bus take more is told for the whole net, and printed."
+        raise bad("--want does not take these options", ", ".join(given), cure)
 
 
 def _remedies(feeder: str, bus: list[str] | None, want_mw: float, given: dict[str, Any]) -> None:

@@ -46,6 +46,7 @@ def hosting_pairs(
     """Find how much two sites may draw when both are there, for every pair of buses."""
     from gridedge.planning.hosting.pairs import hosting_pairs as verb
 
+    _refuse(out)
     found = verb(
         feeder, _buses(bus) or [], given_mw=_given(given_mw),
         **_common(limits, power_factor, existing, supply, coincidence, max_mw, tol_mw),
@@ -75,6 +76,7 @@ def hosting_together(
     """Size a batch of sites together: in proportion, fairly, and for the largest total."""
     from gridedge.planning.hosting.together import hosting_together as verb
 
+    _refuse(out)
     found = verb(
         feeder, _buses(bus) or [], weights=weight or None,
         **_common(limits, power_factor, existing, supply, coincidence, max_mw, tol_mw),
@@ -107,6 +109,7 @@ def hosting_deployments(
     """Draw sets of sites at random buses, and tell how much they may draw together."""
     from gridedge.planning.hosting.deployments import hosting_deployments as verb
 
+    _refuse(out)
     found = verb(
         feeder, sites, draws=draws, seed=seed, buses=_buses(bus), sizes=size or "equal",
         **_common(limits, power_factor, existing, supply, coincidence, max_mw, tol_mw),
@@ -140,6 +143,12 @@ def _common(
         **({"limits": tuple(limits)} if limits else {}), "power_factor": power_factor, "existing": existing,
         "supply": supply, "coincidence": coincidence, "max_mw": max_mw, "tol_mw": tol_mw,
     }  # fmt: skip
+
+
+def _refuse(out: Path | None) -> None:
+    """Refuse a place that cannot be written to before the search, not behind it."""
+    if out is not None and (out.suffix.lower() != ".csv" or out.is_dir() or not out.absolute().parent.is_dir()):
+        raise bad("the table cannot be written there", str(out), "Name a .csv file in a folder that exists.")
 
 
 def _shown(table: Any) -> str:

@@ -78,9 +78,12 @@ def _own(text: str) -> dict[int, float]:
 
     try:
         pairs = [part.split("=") for part in text.split(",")]
-        return {int(order): float(percent) for order, percent in pairs}
+        spectrum = {int(order): float(percent) for order, percent in pairs}
     except ValueError:
         raise bad("a spectrum cannot be read", text, "Write order=per cent, with commas: 5=20,7=14.") from None
+    if len(spectrum) < len(pairs):
+        raise bad("an order stands twice in the spectrum", text, "Give each order once.")
+    return spectrum
 
 
 def _tell(finding: Finding) -> None:

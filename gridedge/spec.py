@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gridedge import yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
 
 S = TypeVar("S", bound="Spec")
 Mark = Literal["measured", "quoted", "assumed", "chosen"]
+
+
+def _plain_date(value: Any) -> Any:
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+DateText = Annotated[str, BeforeValidator(_plain_date)]
+"""A date as text, year first; YAML reads some as dates, and a bare year as a number."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge import schema
+from gridedge.errors import bad
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Clock:
 def clock_of(injections: xr.Dataset | None, background: Mapping[str, xr.Dataset] | xr.Dataset | None) -> Clock:
     """Return the clock of the sites, or of the first background where there are none."""
     source = injections
+    if background is not None and not isinstance(background, Mapping | xr.Dataset):
+        cure = 'Give {"load": dataset}, as gridedge.grid.inject.scaled_background makes them.'
+        raise bad("the background is no dataset", type(background).__name__, cure)
     if source is None and background is not None:
         source = background if isinstance(background, xr.Dataset) else next(iter(background.values()), None)
     if source is None:

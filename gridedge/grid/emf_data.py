@@ -213,9 +213,15 @@ def known_indices(given: Given, table: Any, name: str) -> None:
 
 
 def _given(given: Given, index: int) -> float | None:
-    if isinstance(given, Mapping):
-        return float(given[index]) if index in given else None
-    return None if given is None else float(given)
+    value = given.get(index) if isinstance(given, Mapping) else given
+    if value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise bad(
+            "data of a source are no number", str(value), "Give a number, or a mapping of index to number."
+        ) from None
 
 
 def _cell(row: Any, column: str) -> float | None:

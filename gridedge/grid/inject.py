@@ -202,7 +202,21 @@ def scaled_background(net: Any, table: str, shape: NDArray[np.float64], time_s: 
     -------
     Dataset
         ``p_mw(time, load)`` and, but for ``gen``, ``q_mvar(time, load)``, before the net's ``scaling``.
+
+    Raises
+    ------
+    InputError
+        If there is no such table, shape and times differ in length, or the shape has a gap.
     """
+    if table not in ("load", "sgen", "gen"):
+        raise bad("unknown table of a background", str(table), nearest(str(table), ("load", "sgen", "gen")))
+    shape, time_s = np.asarray(shape, dtype=float), np.asarray(time_s, dtype=float)
+    if shape.ndim != 1 or shape.shape != time_s.shape:
+        got = f"shapes {shape.shape} and {time_s.shape}"
+        raise bad("shape and time_s of a background differ", got, "Give one factor per step.")
+    if not np.isfinite(shape).all():
+        first = float(time_s[np.argmax(~np.isfinite(shape))])
+        raise bad("the shape of a background has a gap", f"at {first:g} s", "Fill it, or leave the steps out.")
     frame = net[table]
     columns = [c for c in ("p_mw", "q_mvar") if c in frame]
     ds = xr.Dataset(

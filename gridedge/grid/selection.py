@@ -52,9 +52,10 @@ def select_buses(
             raise bad("the buses of this net have no such column", column, nearest(column, map(str, net.bus.columns)))
         kept = [b for b in chosen if _same(net.bus.at[b, column], value)]
         if not kept:
-            there = sorted({str(_plain(v)) for v in net.bus.loc[chosen, column]})
+            there = sorted({str(_plain(v)) for v in net.bus.loc[chosen, column].dropna()})
             shown = ", ".join(there[:12]) + (", ..." if len(there) > 12 else "")
-            raise bad("no bus is left", f"{column}: {value}", f"There are: {shown}.")
+            cure = f"There are: {shown}." if there else f"The net fills {column} for none of them: leave it out."
+            raise bad("no bus is left", f"{column}: {value}", cure)
         chosen = kept
     if not chosen:
         raise bad("no bus is left", str(which), "No load in service has a supply; write buses: all.")
@@ -62,6 +63,8 @@ def select_buses(
 
 
 def _same(own: Any, wanted: Any) -> bool:
+    if own is None or (isinstance(own, float) and np.isnan(own)):  # the net says nothing of this bus
+        return False
     if isinstance(wanted, int | float) and not isinstance(own, str):
         return bool(np.isclose(float(own), float(wanted), rtol=1e-9, atol=0.0))
     return str(_plain(own)) == str(wanted)

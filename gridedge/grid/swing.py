@@ -6,7 +6,6 @@ Within the swing they do not act: every source keeps the EMF of that state behin
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -262,13 +261,7 @@ class Swing:
 
 def standing(trial: Trial, step: int) -> Any:
     """Return a copy of the trial's net as it stands in one of its steps, dispatched as the trial dispatches it."""
-    own = copy.deepcopy(trial.own)
-    first = 0
-    for m in trial.moving:
-        column = own[m.table][m.column].to_numpy(float).copy()
-        column[m.rows] = trial.base[step, first : first + m.rows.size]
-        own[m.table][m.column] = column
-        first += m.rows.size
+    own = trial.net_at(step)
     if trial.within is not None:
         from gridedge.grid.engines.within import as_found
 

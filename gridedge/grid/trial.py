@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +121,8 @@ class Trial:
             if left:
                 self.remarks.append(f"{left} buses are out of service or have no supply: left out.")
         else:
-            given: list[Any] = [buses] if isinstance(buses, int | str | np.integer) else list(buses)
+            several = isinstance(buses, Iterable) and not isinstance(buses, str)
+            given: list[Any] = list(buses) if several else [buses]
             if not given:
                 raise bad("no bus is asked for", "[]", "Name one, or leave buses= out for all.")
             self.buses = [int(find_bus(self.own, b)[0]) for b in given]
@@ -164,6 +166,9 @@ class Trial:
             self.within = Within(self.own, model, Inputs(moving, what.still, p, q), q_limits=False, headroom=True)
             units = self.within.units
             self.headroom_mw = float(np.maximum(np.nan_to_num(units.max_p_mw - units.p_mw), 0.0).sum())
+            if supply == "headroom" and not self.headroom_mw > 0:
+                cure = 'Give units a max_p_mw above their p_mw, or supply="slack".'
+                raise bad("no unit of the net has headroom", "max_p_mw less p_mw is 0 MW", cure)
             if supply == "auto" and not self.headroom_mw > 0:
                 self.within, self.supply = None, "slack"
                 self.remarks.append("No unit of the net has headroom (max_p_mw): the slack delivers everything.")
@@ -221,6 +226,20 @@ class Trial:
             if span > 1e-9:
                 reach[k] = abs(m.v0[row]) ** 2 / (2.0 * span) * cos * m.base_mva
         return reach
+
+    def held_at(self, step: int) -> Trial:  # noqa: ARG002
+        """Return the trial in which nothing slow moves: what happens within seconds of a step is tried on it."""
+        return self
+
+    def net_at(self, step: int) -> Any:
+        """Return a copy of the net as it stands in a step, without a site and as its units are scheduled."""
+        own, first = copy.deepcopy(self.own), 0
+        for m in self.moving:
+            column = own[m.table][m.column].to_numpy(float).copy()
+            column[m.rows] = self.base[step, first : first + m.rows.size]
+            own[m.table][m.column] = column
+            first += m.rows.size
+        return own
 
     def states(self, k: int, p_mw: Float, when: Index) -> Float:
         """Return what moves when row ``k`` draws ``p_mw`` (state,) in the steps ``when`` (state,)."""
@@ -475,13 +494,7 @@ class Trial:
         """Return the same for a state in which every row draws its power of ``drawn_mw`` (row,)."""
         import pandapower as pp
 
-        own = copy.deepcopy(self.own)
-        first = 0
-        for m in self.moving:
-            column = own[m.table][m.column].to_numpy(float).copy()
-            column[m.rows] = self.base[step, first : first + m.rows.size]
-            own[m.table][m.column] = column
-            first += m.rows.size
+        own = self.net_at(step)
         x = self.states_of(drawn_mw[None, :], np.array([step]))
         v = Lanes(self.model.v0.size, 1)
         solved = self.solve(x, v)
@@ -511,10 +524,16 @@ def radial(y: sp.csr_matrix) -> bool:
 
 
 def _shape(shape: Any, steps: int) -> Float:
-    values = np.atleast_1d(np.asarray(getattr(shape, "values", shape), dtype=float))
+    cure = "Give values from 0 to 1, the share of its size that the site draws in each step."
+    try:
+        values = np.atleast_1d(np.asarray(getattr(shape, "values", shape), dtype=float))
+    except (TypeError, ValueError):
+        raise bad("the site's shape holds what is no number", str(shape), cure) from None
     if values.ndim != 1 or values.size != steps:
-        cure = "Give one value per step of the background."
-        raise bad("the site's shape does not fit the clock", f"shape {values.shape}, {steps} steps", cure)
+        fit = "Give one value per step of the background."
+        raise bad("the site's shape does not fit the clock", f"shape {values.shape}, {steps} steps", fit)
     if not np.isfinite(values).all() or (values < 0).any() or not (values > 0).any():
-        raise bad("the site's shape is no share of its size", "negative, all zero or NaN", "Give values from 0 to 1.")
+        raise bad("the site's shape is no share of its size", "negative, all zero or NaN", cure)
+    if values.max() > 1 + 1e-9:
+        raise bad("the site's shape exceeds its size", f"{values.max():g}", cure)
     return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -336,13 +335,8 @@ class TrialOutages:
         """Return the net of one state, as ``runpp`` takes it."""
         import pandapower as pp
 
-        trial, own = self.trial, copy.deepcopy(self.trial.own)
-        step, first = int(site.step[0]), 0
-        for m in trial.moving:
-            column = own[m.table][m.column].to_numpy(float).copy()
-            column[m.rows] = trial.base[step, first : first + m.rows.size]
-            own[m.table][m.column] = column
-            first += m.rows.size
+        trial, step = self.trial, int(site.step[0])
+        own = trial.net_at(step)
         drawn = float(site.p_mw[0] * trial.shape[step])
         readout = trial.model.readout
         bus = readout.bus_index[readout.bus_row == trial.rows[site.row[0]]][0]

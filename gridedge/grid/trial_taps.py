@@ -82,6 +82,10 @@ class SettledTrial(Trial):
         self.before_tap = self.before_tap[steps]
         self._trials.clear()
 
+    def held_at(self, step: int) -> Trial:
+        """Return the trial with its taps held where the step without a site has left them."""
+        return self._at(tuple(self.before_tap[step].tolist()))
+
     def _at(self, tap: tuple[int, ...]) -> Trial:
         """Return the same trial with its taps held in given positions."""
         if tap not in self._trials:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.measure import flickermeter
 from gridedge.measure.flickermeter import BLOCK_S, Lamp
 
@@ -253,7 +253,10 @@ def _flagged(v: Float, edges: NDArray[np.intp], blocks: int) -> tuple[int, ...]:
 
 
 def _one_series(vm_pu: ArrayLike) -> Float:
-    v = np.asarray(vm_pu, dtype=np.float64)
+    try:
+        v = np.asarray(vm_pu, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise bad("the voltage holds what is no number", str(vm_pu)[:40], "Give RMS voltages in per unit.") from None
     if v.ndim != 1:
         cure = "Give the voltage of one bus; gridedge.measure.flicker.measure_blocks takes many."
         raise bad("a flickermeter reads one voltage", f"shape {v.shape}", cure)
@@ -262,16 +265,16 @@ def _one_series(vm_pu: ArrayLike) -> Float:
 
 def _check_clock(dt_s: float, settle_s: float, rms_window_s: float, lamp: Lamp) -> None:
     cycle_s = 1.0 / flickermeter.meter(lamp).mains_hz
-    if not (np.isfinite(dt_s) and dt_s > 0):
+    if not is_number(dt_s) or not dt_s > 0:
         raise bad("dt_s must be a positive number of seconds", dt_s, "Give dt_s > 0.")
     if dt_s * LOWEST_RATE_HZ > 1 + 1e-9:
         cure = (
             f"Use a step of {1 / LOWEST_RATE_HZ:g} s for up to 110 changes per minute, {1 / FULL_RATE_HZ:g} s for all."
         )
         raise bad("the voltage is sampled too slowly for a flickermeter", f"dt_s {dt_s:g}", cure)
-    if not (np.isfinite(settle_s) and settle_s >= 0):
+    if not is_number(settle_s) or not settle_s >= 0:
         raise bad("settle_s must be a number of seconds, 0 or more", settle_s, "Give settle_s=60.")
-    if not (np.isfinite(rms_window_s) and rms_window_s >= 0):
+    if not is_number(rms_window_s) or not rms_window_s >= 0:
         raise bad("rms_window_s must be a number of seconds, 0 or more", rms_window_s, f"Give 0 or {cycle_s:g}.")
     if rms_window_s > 1.01 * cycle_s:
         cure = f"Give an envelope, or an RMS over a cycle ({cycle_s:.4g} s) at most: a longer one has lost the flicker."

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gridedge import yamlfile
-from gridedge.errors import bad, nearest
+from gridedge.errors import bad, is_number, nearest
 from gridedge.measure.finding import Finding, Verdict
 from gridedge.measure.flicker import FlickerResult
 from gridedge.measure.flickermeter import BLOCK_S
@@ -237,9 +237,9 @@ def accept_by_strength(
             raise bad("unknown criterion of acceptance", criterion, nearest(criterion, acceptances()))
         criterion = acceptances()[criterion]
     for name, value in (("swing_mva", swing_mva), ("changes_per_min", changes_per_min)):
-        if not (math.isfinite(value) and value >= 0):
+        if not is_number(value) or not value >= 0:
             raise bad(name, value, "Give a number >= 0.")
-    if not (math.isfinite(short_circuit_mva) and short_circuit_mva > 0):
+    if not is_number(short_circuit_mva) or not short_circuit_mva > 0:
         cure = "Give the short-circuit power in MVA; without one, no first check can be made."
         raise bad("short_circuit_mva must be positive", short_circuit_mva, cure)
     row = next(row for row in criterion.rows if _holds(row, changes_per_min))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 
 Float = NDArray[np.float64]
 SYNCHRONOUS = 1.0
@@ -51,11 +51,14 @@ def combine(pst_each: ArrayLike, *, exponent: float = INDEPENDENT) -> Float:
     ----------
     .. [1] IEC TR 61000-3-7:2008 and IEEE 1453.1-2012 (the law and its exponents from memory).
     """
-    p = np.asarray(pst_each, dtype=np.float64)
-    if not (math.isfinite(exponent) and exponent >= 1):
+    try:
+        p = np.asarray(pst_each, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise bad("the severities of the sources", str(pst_each), "Give one number >= 0 per source.") from None
+    if not is_number(exponent) or not exponent >= 1:
         cure = "Use 1 for sources in step, 2 for independent ones, 3 for rare steps."
         raise bad("exponent of the summation law", exponent, cure)
-    if p.ndim == 0 or not np.isfinite(p).all() or (p < 0).any():
+    if p.ndim == 0 or not p.size or not np.isfinite(p).all() or (p < 0).any():
         raise bad("the severities of the sources", np.array2string(p, threshold=6), "Give one number >= 0 per source.")
     top = p.max(axis=-1, keepdims=True, initial=0.0)  # taken out, so that no power over- or underflows
     share = np.divide(p, top, out=np.zeros_like(p), where=top > 0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from gridedge import yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
@@ -17,7 +16,7 @@ from gridedge.measure.flicker_limits import FlickerLevel, flicker_levels
 from gridedge.measure.flickermeter import Lamp
 from gridedge.measure.rapid_limits import RapidLimit, RapidRow, rapid_limits
 from gridedge.measure.rules import Known
-from gridedge.spec import Spec, build
+from gridedge.spec import DateText, Spec, build
 
 _SETS = Path(__file__).resolve().parent / "limit_sets"
 _SHORT = {
@@ -42,9 +41,9 @@ class GridLimit(Spec):
     """Who asks for it."""
     clause: str = ""
     """Where in it."""
-    edition: str = ""
+    edition: DateText = ""
     """Which edition."""
-    date: str = ""
+    date: DateText = ""
     """Its date, year first."""
     known: Known = "chosen"
     """How well the figures are known."""
@@ -56,14 +55,6 @@ class GridLimit(Spec):
     """Steps at which it may be broken; left out, none."""
     of_steps: int | None = Field(None, gt=0)
     """Steps of the series that ``steps_allowed`` counts; a shorter or longer series may break it in the same share."""
-
-    @field_validator("date", "edition", mode="before")
-    @classmethod
-    def _plain_date(cls, value: Any) -> Any:
-        """Take a date that YAML has read as one, or a bare year, as text."""
-        if isinstance(value, datetime.date):
-            return value.isoformat()
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _counted(self) -> GridLimit:
@@ -102,6 +93,11 @@ class LoadingLimit(GridLimit):
     elements: tuple[Element, ...] = ("line", "trafo", "trafo3w", "impedance")
     """Tables of the net that it limits."""
 
+    @model_validator(mode="after")
+    def _in_percent(self) -> LoadingLimit:
+        refuse_per_unit("loading_percent", self.loading_percent, 2.0, 120)
+        return self
+
 
 class VoltageStepLimit(GridLimit):
     """Largest change of any voltage when the site starts or trips, taps held."""
@@ -114,6 +110,7 @@ class VoltageStepLimit(GridLimit):
     def _fits(self) -> VoltageStepLimit:
         if self.mean_s is not None:
             raise bad(f"{self.name!r} is about one event", f"mean_s: {self.mean_s:g}", "Leave mean_s out.")
+        refuse_per_unit("voltage_step_percent", self.voltage_step_percent, 0.1, 3)
         return self
 
 
@@ -131,6 +128,8 @@ class LossesLimit(GridLimit):
         if (self.losses_percent is None) == (self.losses_mw is None):
             cure = "Give losses_percent or losses_mw; a second limit of the same kind holds beside the first."
             raise bad(f"{self.name!r} needs one of losses_percent and losses_mw", "both or none", cure)
+        if self.losses_percent is not None:
+            refuse_per_unit("losses_percent", self.losses_percent, 0.1, 5)
         return self
 
 
@@ -180,6 +179,8 @@ class RapidChangeLimit(GridLimit):
             raise bad(f"{self.name!r} needs either a level or a change", "", cure)
         if self.level is not None and self.level not in rapid_limits():
             raise bad("unknown limit on rapid voltage changes", self.level, nearest(self.level, rapid_limits()))
+        if self.rapid_change_percent is not None:
+            refuse_per_unit("rapid_change_percent", self.rapid_change_percent, 0.1, 3)
         return self
 
     def as_level(self) -> RapidLimit:
@@ -188,6 +189,13 @@ class RapidChangeLimit(GridLimit):
             return rapid_limits()[self.level]
         assert self.rapid_change_percent is not None
         return RapidLimit(name=self.name, rows=(RapidRow(limit_percent=self.rapid_change_percent),))
+
+
+def refuse_per_unit(name: str, percent: float, least: float, usual: float) -> None:
+    """Raise InputError where a percentage is so small that per unit is meant: nobody asks for 1.2 % of a rating."""
+    if percent <= least:
+        cure = f"It is in percent: {usual} for {usual / 100:g} pu; {least:g} % and less is refused as a slip of units."
+        raise bad(f"{name} looks like per unit", f"{percent:g}", cure)
 
 
 def _no_durations(limit: GridLimit) -> None:
@@ -266,13 +274,13 @@ def load_limits(limits: Given) -> LimitSet:
     several = isinstance(limits, Sequence) and not isinstance(limits, str)
     parts = [_one(part) for part in limits] if several else [_one(limits)]  # type: ignore[union-attr]
     found: list[Any] = [limit for part in parts for limit in part.limits]
+    whole = LimitSet(title=", ".join(p.title for p in parts if p.title), limits=tuple(found))
+    _agree(whole)
     names = [limit.name for limit in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         cure = "Rename one of them, or name the set once."
         raise InputError([Problem("two limits have the same name", name, cure) for name in twice])
-    whole = LimitSet(title=", ".join(p.title for p in parts if p.title), limits=tuple(found))
-    _agree(whole)
     return whole
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from gridedge.errors import bad
 from gridedge.measure.filters import Start
 from gridedge.measure.ramp import Direction
-from gridedge.spec import Spec, quantity
+from gridedge.spec import DateText, Spec, quantity
 
 Status = Literal["in force", "proposed", "discussed", "not known", "chosen"]
 Known = Literal[
@@ -52,7 +51,7 @@ class Rule(Spec):
     """Who asks for it."""
     document: str = ""
     """Where it is written."""
-    date: str = ""
+    date: DateText = ""
     """Date of the document, year first."""
     status: Status = "chosen"
     """In force, proposed, discussed, not known, or chosen in the study."""
@@ -62,14 +61,6 @@ class Rule(Spec):
     """What of the measurement its text leaves open, and how it is taken here."""
     applies_from_mw: float | None = Field(None, gt=0)
     """Size at the meter from which it applies; left out where that is not known. [MW]"""
-
-    @field_validator("date", mode="before")
-    @classmethod
-    def _plain_date(cls, value: Any) -> Any:
-        """Take a date that YAML has read as one, or a bare year, as text."""
-        if isinstance(value, datetime.date):
-            return value.isoformat()
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @property
     def unit(self) -> str:

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge import schema
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.measure.limit_sets import Given, VoltageLimit, load_limits
 
 if TYPE_CHECKING:
@@ -178,10 +178,12 @@ def voltage_report(
     all shares, and counted.  EN 50160 asks for its band in 95 % of the 10-minute means of a week (from memory): read
     ``worst_within_percent``; no verdict is given here.
     """
+    if not isinstance(result, xr.Dataset):
+        raise bad("a voltage report is made of a result", type(result).__name__, "Give that of gridedge.solve.")
     if "vm_pu" not in result or "time" not in result["vm_pu"].dims:
         cure = "Give the result of solve without reduce=, or of settle_taps."
         raise bad("a voltage report needs the voltage of every step", str(tuple(result.sizes)), cure)
-    if isinstance(worst, bool) or not worst >= 1:
+    if not is_number(worst) or not worst >= 1:
         raise bad("worst must name one bus at least", worst, "Give worst=5.")
     bands = [one for one in load_limits(limits).limits if isinstance(one, VoltageLimit)]
     if not bands:

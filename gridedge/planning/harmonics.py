@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from gridedge.errors import bad, nearest
+from gridedge.errors import bad, is_number, nearest
 from gridedge.grid.buses import bus_names, find_bus
 from gridedge.grid.emf_data import Given
 from gridedge.grid.harmonic import (
@@ -311,11 +311,11 @@ def _near(resonances: Sequence[tuple[LoadModel, Resonance]], percent: Any) -> li
 def _check(
     p_mw: float, share: float, power_factor: float, loads: Any, resistance: str, shift: float, order_step: float
 ) -> tuple[LoadModel, ...]:
-    if not 0 < p_mw < np.inf:
+    if not is_number(p_mw) or not p_mw > 0:
         raise bad("p_mw must be positive", p_mw, "Give the highest demand of the site in MW.")
-    if not 0 < share <= 1:
+    if not is_number(share) or not 0 < share <= 1:
         raise bad("share must lie above 0, and at most at 1", share, "Give the share that draws harmonics: 0.6.")
-    if not 0 < abs(power_factor) <= 1:
+    if not is_number(power_factor) or not 0 < abs(power_factor) <= 1:
         raise bad("a power factor must be above 0 and at most 1 in size", power_factor, "Give 0.98.")
     if not 0 <= shift < 0.5:
         raise bad("shift must be zero or more, and below 0.5", shift, "Give shift=0.05.")

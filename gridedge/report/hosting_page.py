@@ -167,8 +167,9 @@ def _plots(result: HostingStudy) -> list[Plot]:
         ),
         drawn(
             "plot-sorted", "How many buses take how much", of(capacities.sorted_figure, result.requested_mw),
-            "Every bus once, the largest first, coloured by what stops it. Where nothing binds a bus stands at the "
-            "upper edge. Capacities do not add up: each bus is asked alone.",
+            "Every bus once, the largest first, coloured by what stops it. Where nothing binds, and where a bus takes "
+            "far more than nearly all others, it stands at the upper edge. Capacities do not add up: each bus is asked "
+            "alone.",
         ),
     ]  # fmt: skip
 

@@ -83,7 +83,7 @@ def spectrum_of(given: str | Mapping[int, float] | Spectrum) -> Spectrum:
         return list_spectra()[given]
     if isinstance(given, Mapping):
         as_orders(given)
-        if not given:
+        if not set(given) - {1}:
             raise bad("the spectrum is empty", "{}", "Give per cent of the fundamental by order: {5: 20.0, 7: 14.0}.")
         return Spectrum(name="own", percent={int(h): float(x) for h, x in given.items() if h != 1})
     raise bad("cannot make a spectrum of this", type(given).__name__, "Give a name or a dict {order: per cent}.")

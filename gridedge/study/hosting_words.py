@@ -33,7 +33,7 @@ def sentences(table: pd.DataFrame, found: HostingResult, requested_mw: float | N
         said.append(f"{fit} of {len(table)} buses take the {requested_mw:g} MW that are wished for.")
     if len(table) == 1:
         said.append(_one(table))
-    elif len(bound):
+    elif len(bound) and bound["capacity_mw"].max() > found.data.attrs["tol_mw"]:
         if len(table) >= _MANY:
             said.append(f"{_spread(table)}; each is asked alone.")
         most, least = bound["capacity_mw"].idxmax(), bound["capacity_mw"].idxmin()

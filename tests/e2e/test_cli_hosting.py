@@ -144,6 +144,13 @@ def test_hosting_prints_what_lets_a_bus_take_more():
     assert isinstance(several.exception, InputError)
 
 
+@pytest.mark.parametrize("more", ["--curve", "--n-1", "--outages=substation", "--out=x.csv", "--max-mw=9", "--set=a=1"])
+def test_what_would_change_nothing_beside_a_wish_is_refused(more):
+    done = CliRunner().invoke(app, ["hosting", "mv_oberrhein", "--bus", "81", "--want", "6", more])
+    assert isinstance(done.exception, InputError)
+    assert more.partition("=")[0] in str(done.exception)
+
+
 def test_hosting_prints_a_curve():
     done = CliRunner().invoke(app, ["hosting", "mv_oberrhein", "--bus", "81", "-l", "ratings", "--curve"])
     assert "room_loading_percent" in done.output

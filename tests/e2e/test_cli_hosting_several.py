@@ -46,3 +46,13 @@ def test_several_sites_say_what_is_wrong():
     done = CliRunner().invoke(app, ["hosting-pairs", *SITES, "--given-mw", "much"])
     assert isinstance(done.exception, InputError)
     assert "--given-mw is no size" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "command", [["hosting-pairs", "-b", "81"], ["hosting-together", "-b", "81"], ["hosting-deployments", "-k", "2"]]
+)
+@pytest.mark.parametrize("place", ["nowhere/table.csv", "table.txt"])
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_search(command, place):
+    done = CliRunner().invoke(app, [command[0], "mv_oberrhein", *command[1:], "--out", place])
+    assert isinstance(done.exception, InputError)
+    assert "Name a .csv file" in str(done.exception)

@@ -28,6 +28,7 @@ def test_harmonics_prints_screen_and_resonances_and_writes_the_impedance(tmp_pat
     ("args", "message"),
     [
         (["--spectrum", "5=x"], "a spectrum cannot be read"),
+        (["--spectrum", "5=20,5=30"], "stands twice"),
         (["--spectrum", "six"], "six-pulse"),
         (["-o", "z.txt"], "the impedance cannot be written there"),
     ],

@@ -132,6 +132,8 @@ def test_the_result_is_plain_data():
         ({"settle_s": -1.0}, "settle_s must be"),
         ({"rms_window_s": 0.2}, "longer than a cycle .*0.2"),
         ({"rms_window_s": float("nan")}, "rms_window_s must be"),
+        ({"dt_s": "0.01"}, "dt_s must be a positive"),
+        ({"vm_pu": ["a"]}, "holds what is no number"),
         ({"vm_pu": np.empty(0)}, "no sample"),
         ({"vm_pu": np.ones((2, 9000))}, "reads one voltage"),
         ({"vm_pu": 230.0 * swing()}, "not in per unit .*230"),

@@ -82,6 +82,8 @@ def test_the_joint_voltage_keeps_the_level():
         (lambda: combine([1.0], exponent=0.5), "exponent of the summation law .*0.5"),
         (lambda: combine([-1.0]), "severities of the sources"),
         (lambda: combine([np.nan]), "severities of the sources"),
+        (lambda: combine([]), "severities of the sources"),
+        (lambda: combine(["a"]), "severities of the sources"),
         (lambda: exponent_of([1.0, 0.0], 1.0), "two sources that flicker"),
         (lambda: exponent_of([1.0, 1.0], 0.9), "together less than the strongest alone"),
         (lambda: joint_voltage([1.0, 1.0]), "voltages of several sources"),

@@ -106,6 +106,22 @@ def test_the_legend_counts_every_bus_and_each_is_drawn_once(tmp_path):
     assert "href" not in text  # nothing from elsewhere
 
 
+def test_a_bus_that_takes_far_more_than_all_others_leaves_them_legible():
+    shown = picture()
+    giant = HostingPicture(
+        shown.xy, np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 400.0, 1000.0]), shown.binding, shown.words, [], True, ""
+    )
+    few = HostingPicture(
+        np.tile(shown.xy, (10, 1)), np.r_[np.tile(shown.capacity_mw[:10], 10), [400.0] + [7.0] * 9],
+        shown.binding[:10] * 11, shown.words * 10, [], True, "",
+    )  # fmt: skip
+    assert sorted_figure(few).layout.yaxis.range[1] == pytest.approx(1.04 * 1.06 * 10.0)
+    marks = [y for trace in sorted_figure(few).data if trace.mode == "markers" for y in trace.y]
+    assert len(marks) == 110
+    assert max(marks) == pytest.approx(10.6)
+    assert sorted_figure(giant).layout.yaxis.range[1] > 400.0  # where a tenth takes so much, it sets the scale
+
+
 def test_marks_grow_with_the_root_of_the_capacity_and_a_giant_without_limit_sets_no_scale():
     shown = picture()
     assert shown.top_mw == pytest.approx(np.quantile([1, 2, 3, 4, 5, 6, 7, 8, 0, 10], 0.95))

@@ -108,7 +108,10 @@ def test_all_problems_of_a_file_are_reported_with_their_lines(tmp_path):
         ({"n_minus_1": True, "emergency_percent": -1}, "must be positive"),
         ({"n_minus_1": True, "emergency_percent": "rate_b"}, "no branch table has this column"),
         ({"n_minus_1": True, "post_outage_vm_pu": 0.9}, "is a band"),
-        ({"n_minus_1": True, "post_outage_vm_pu": (1.1, 0.9)}, "voltage band is empty"),
+        ({"n_minus_1": True, "post_outage_vm_pu": (1.1, 0.9)}, "empty band"),
+        ({"n_minus_1": True, "emergency_percent": 1.2}, "looks like per unit"),
+        ({"n_minus_1": [1, ("line:1", 2)]}, "names no elements"),
+        ({"n_minus_1": []}, "no outage is listed"),
     ],
 )
 def test_what_cannot_be_used_is_refused(more, text):

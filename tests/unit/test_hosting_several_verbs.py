@@ -148,7 +148,12 @@ def test_results_are_plain_data(net):
         ("pairs", {"shape": np.ones((3, 4))}, "do not fit the buses"),
         ("pairs", {"shape": np.array([[1.0, 1.0], [0.0, 0.0]])}, "no share of its size"),
         ("together", {"weights": [1.0]}, "weights do not fit"),
-        ("together", {"weights": [1.0, 0.0]}, "weights do not fit"),
+        ("together", {"weights": [1.0, 0.0]}, r"weights do not fit the buses \(got \[1.0, 0.0\]\)"),
+        ("pairs", {"limits": {"losses_percent": 3}}, "for one site alone .*losses in percent"),
+        ("together", {"limits": ["flicker-mv", "rapid-mv"]}, "for one site alone"),
+        ("together", {"weights": 5}, "weights do not fit"),
+        ("pairs", {"shape": "day"}, "no number"),
+        ("pairs", {"shape": [2.0]}, "exceeds its size"),
         ("together", {"weights": {2: 1.0}}, "do not name the same buses"),
     ],
 )

@@ -113,6 +113,8 @@ def test_the_answer_counts_and_what_is_not_bound_sets_no_quantile():
     ]
     few = words.sentences(table([0.0, 2.0], ["line", "line"]), Found, None)
     assert few[-1].startswith("1 bus takes nothing")
+    none = words.sentences(table([0.0] * 12, ["line"] * 12), Found, None)
+    assert [s.partition(":")[0] for s in none] == ["What stops a site first", "12 buses take nothing"]
 
 
 def test_bottlenecks_count_buses_and_keep_their_range():

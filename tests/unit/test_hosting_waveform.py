@@ -122,6 +122,9 @@ def test_a_load_a_profile_and_an_array_are_waveforms():
         ({"plt": 0.9}, {}, "too short for 'Plt'"),
         ({"pst": 0.9}, {"sources": "held"}, "understated"),
         ({"pst": 0.9}, {"sources": "stiff"}, "unknown sources"),
+        ({"pst": 0.9}, {"sources": {"s_sc": 300}}, "unknown data of sources .* 's_sc_mva'"),
+        ({"pst": 0.9}, {"waveform": (WAVE[0], "fast")}, "holds what is no number"),
+        ({"pst": 0.9}, {"waveform_hours": ["noon"]}, "times in seconds"),
         ({"rapid_change_percent": 3}, {"waveform": (WAVE[0], 0.02)}, "too coarse"),
     ],
 )

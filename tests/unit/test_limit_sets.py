@@ -67,6 +67,11 @@ def test_a_file_in_either_form(tmp_path):
         ),
         ({"limits": [{"limit": "voltage", "name": "x", "vm_pu": [0.9, 1.1], "steps_allowed": 3}]}, "of_steps"),
         (7, "cannot make limits"),
+        (({"vm_pu": [0.9, 0.95]}, {"vm_pu": [0.97, 1.05]}), "contradict"),
+        ({"loading_percent": 1.2}, "loading_percent looks like per unit"),
+        ({"voltage_step_percent": 0.03}, "voltage_step_percent looks like per unit"),
+        ({"losses_percent": 0.05}, "losses_percent looks like per unit"),
+        ({"rapid_change_percent": 0.03}, "rapid_change_percent looks like per unit"),
     ],
 )
 def test_what_cannot_be_used_says_what_to_do(limits, words):

@@ -72,6 +72,16 @@ def test_the_switching_of_a_capacitor_is_what_two_buses_say():
     assert f"{step:.2f} %" in bank.words
 
 
+def test_a_wish_without_a_solution_overloads_no_branch_that_the_site_does_not_use():
+    net, bus = cable(20.0)
+    aside = pp.create_bus(net, 20.0)
+    pp.create_line(net, 0, aside, 1.0, "NA2XS2Y 1x95 RM/25 12/20 kV")
+    pp.create_load(net, aside, 6.0)  # 70 % of its line
+    found = gridedge.remedies(net, bus, 120.0, limits="ratings")
+    assert {b.element for b in found.broken if b.kind == "loading"} == {"line:0"}
+    assert any("no solution" in remark for remark in found.remarks)
+
+
 def test_a_larger_voltage_step_splits_a_capacitor_into_stages():
     net, bus = two_buses()
     bank = of(gridedge.remedies(net, bus, 14.0, power_factor=1.0, limits=BAND), "capacitor").measure

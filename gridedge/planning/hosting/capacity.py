@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 
-from gridedge.errors import bad, nearest
+from gridedge.errors import bad
 from gridedge.grid.buses import bus_names
 from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
@@ -17,6 +16,7 @@ from gridedge.grid.tap_data import TapControl, as_control
 from gridedge.grid.trial import Trial
 from gridedge.grid.trial_taps import SettledTrial
 from gridedge.measure.limit_sets import Given, LimitSet, load_limits, strictest
+from gridedge.planning.hosting.arguments import check_search, one_of, tangent
 from gridedge.planning.hosting.curve import add_curve
 from gridedge.planning.hosting.hours import Hours, keep_worst
 from gridedge.planning.hosting.losses import held_losses, losses_stops
@@ -138,10 +138,10 @@ def hosting_capacity(
     ----------
     .. [1] Closed form of two buses: V1^2 = V2^2 + 2 (R P + X Q) + (R^2 + X^2) (P^2 + Q^2) / V2^2; see docs/hosting.md.
     """
-    q_per_p = _tangent(power_factor)
-    _check(existing, supply, taps, max_mw, tol_mw)
-    if hours not in ("all", "worst"):
-        raise bad("unknown hours", str(hours), nearest(str(hours), ("all", "worst")))
+    q_per_p = tangent(power_factor)
+    check_search(existing, supply, max_mw, tol_mw)
+    one_of("taps", taps if isinstance(taps, str) else "held", ("held", "settled"))
+    one_of("hours", hours, ("all", "worst"))
     with_outages = check_outage_arguments(n_minus_1, emergency_percent, post_outage_vm_pu)
     if with_outages and taps != "held":
         raise bad("outages are judged with taps held", f"taps={taps!r}", 'Give taps="held", or leave n_minus_1 out.')
@@ -235,24 +235,3 @@ def _of_taps(trial: Trial, limits: LimitSet) -> list[str]:
                 "just before a tap moves and hold again behind, and such a break is only seen where a level meets it."
             )
     return said
-
-
-def _tangent(power_factor: float) -> float:
-    if isinstance(power_factor, bool) or not 0 < abs(power_factor) <= 1:
-        cure = "Give 0.98 for lagging, -0.98 for leading, 1 for none of both."
-        raise bad("a power factor must be above 0 and at most 1 in size", power_factor, cure)
-    return float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
-
-
-def _check(existing: str, supply: str, taps: Any, max_mw: float | None, tol_mw: float) -> None:
-    for name, value, known in (
-        ("existing", existing, ("absolute", "no_worse")),
-        ("supply", supply, ("auto", "slack", "headroom")),
-        ("taps", taps if isinstance(taps, str) else "held", ("held", "settled")),
-    ):
-        if value not in known:
-            raise bad(f"unknown {name}", str(value), nearest(str(value), known))
-    if not tol_mw > 0:
-        raise bad("tol_mw must be positive", tol_mw, "Give tol_mw=0.01.")
-    if max_mw is not None and not 0 < max_mw < np.inf:
-        raise bad("max_mw must be positive", max_mw, "Give the highest size of interest, or leave it out.")

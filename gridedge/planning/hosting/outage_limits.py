@@ -10,7 +10,7 @@ import numpy as np
 from gridedge.errors import bad, is_number
 from gridedge.grid.engines.secured import Held
 from gridedge.grid.trial import Trial
-from gridedge.measure.limit_sets import GridLimit, LimitSet, LoadingLimit, VoltageLimit, load_limits
+from gridedge.measure.limit_sets import GridLimit, LimitSet, LoadingLimit, VoltageLimit, load_limits, refuse_per_unit
 from gridedge.planning.hosting.bounds import NO_WORSE_PERCENT, NO_WORSE_PU, NOISE, Group
 
 _TABLES = ("line", "trafo", "trafo3w", "impedance")
@@ -71,10 +71,14 @@ def check_outage_arguments(given: Any, emergency_percent: Any, post_outage_vm_pu
         if not usable:
             cure = "Give a percentage of the normal rating, such as 120, or a column of the net."
             raise bad("emergency_percent must be positive", repr(emergency_percent), cure)
+        refuse_per_unit("emergency_percent", float(emergency_percent), 2.0, 120)
     if post_outage_vm_pu is not None:
         pair = isinstance(post_outage_vm_pu, Sequence) and len(post_outage_vm_pu) == 2
         if not pair or not all(is_number(x) for x in post_outage_vm_pu):
             raise bad("post_outage_vm_pu is a band", repr(post_outage_vm_pu), "Give (0.90, 1.10).")
+        low, high = post_outage_vm_pu
+        if not 0 < low < high < 2:
+            raise bad("post_outage_vm_pu is an empty band", repr(post_outage_vm_pu), "Give (0.90, 1.10), in pu.")
     return True
 
 

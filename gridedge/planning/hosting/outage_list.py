@@ -46,8 +46,16 @@ def read_outages(trial: Trial, given: Any) -> list[Case]:
     if isinstance(given, str | Path):
         entries, problems = _from_file(Path(given))
     elif isinstance(given, Sequence):
-        entries = [("", (e,) if isinstance(e, str) else tuple(e), "") for e in given]
-        problems = []
+        entries, problems = [], []
+        for e in given:
+            labels = (e,) if isinstance(e, str) else tuple(e) if isinstance(e, Sequence) else ()
+            if not labels or not all(isinstance(label, str) for label in labels):
+                cure = 'Write "line:12", or ("line:1", "line:2") for what goes out together.'
+                problems.append(Problem("an outage names no elements", repr(e), cure))
+            else:
+                entries.append(("", labels, ""))
+        if not given:
+            raise bad("no outage is listed", repr(given), "Give labels, or n_minus_1=True for all.")
     else:
         cure = 'Give True, "substation", a file, or labels such as ["line:12", ("line:1", "line:2")].'
         raise bad("cannot make outages of this", type(given).__name__, cure)
@@ -115,7 +123,8 @@ def _from_csv(path: Path) -> tuple[list[Entry], list[Problem]]:
     for number, row in lines[1:]:
         place = f"{path.name}:{number}"
         if len(row) != len(header):
-            problems.append(Problem("a row has not as many cells as the header", ",".join(row), "name,out", place))
+            cure = "Write name,out."
+            problems.append(Problem("a row has not as many cells as the header", ",".join(row), cure, place))
             continue
         cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
         labels = tuple(label.strip() for label in cells["out"].split("+") if label.strip())

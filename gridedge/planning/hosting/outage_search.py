@@ -83,7 +83,8 @@ class OutageSearch:
         lost = self.outages.unsolvable
         if lost:
             names = ", ".join(self.outages.labels[c] for c in list(lost)[:5])
-            said.append(f"{len(lost)} outages have no solution without a site either, and are left out: {names}.")
+            count = f"{len(lost)} of {len(self.outages.cases)} outages"
+            said.append(f"Without a solution even without a site, and left out: {count}, {names}.")
         return said
 
     def all_rows(self, answers: Sequence[Answer]) -> list[list[Found]]:

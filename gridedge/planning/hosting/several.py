@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from gridedge.errors import bad, is_number, nearest
+from gridedge.errors import bad, is_number
 from gridedge.grid.buses import bus_names
 from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
 from gridedge.grid.trial import Float, Trial
-from gridedge.measure.limit_sets import Given, LimitSet, load_limits
+from gridedge.measure.limit_sets import FlickerLimit, Given, LimitSet, LossesLimit, RapidChangeLimit, load_limits
+from gridedge.planning.hosting.arguments import check_search, tangent
 from gridedge.planning.hosting.bounds import Base, groups_of
 from gridedge.planning.hosting.climb import Climb
 from gridedge.planning.hosting.series import SeriesFound
-from gridedge.sites.facility import tan_phi
 
 
 @dataclass
@@ -79,25 +79,18 @@ def ready(
     RunError
         If the net has no solution as it stands.
     """
-    for name, value, known in (
-        ("existing", existing, ("absolute", "no_worse")),
-        ("supply", supply, ("auto", "slack", "headroom")),
-    ):
-        if value not in known:
-            raise bad(f"unknown {name}", str(value), nearest(str(value), known))
-    if not is_number(power_factor) or not 0 < abs(power_factor) <= 1:
-        cure = "Give 0.98 for lagging, -0.98 for leading, 1 for none of both."
-        raise bad("a power factor must be above 0 and at most 1 in size", power_factor, cure)
-    if not is_number(tol_mw) or not tol_mw > 0:
-        raise bad("tol_mw must be positive", tol_mw, "Give tol_mw=0.01.")
-    if max_mw is not None and (not is_number(max_mw) or not max_mw > 0):
-        raise bad("max_mw must be positive", max_mw, "Give the highest size of interest, or leave it out.")
+    q_per_p = tangent(power_factor)
+    check_search(existing, supply, max_mw, tol_mw)
     if not is_number(coincidence) or not 0 <= coincidence <= 1:
         cure = "Give 1 where all sites peak together, less where the others draw only a share of theirs."
         raise bad("coincidence must lie between 0 and 1", coincidence, cure)
     wanted = load_limits(limits)
+    alone = [x.name for x in wanted.limits if isinstance(x, LossesLimit | FlickerLimit | RapidChangeLimit)]
+    if alone:
+        cure = "Leave it out here, and ask gridedge.hosting_capacity."
+        raise bad("losses, flicker and rapid changes are judged for one site alone", ", ".join(alone), cure)
     common, each = _shapes(shape, buses)
-    trial = Trial(net, buses, tan_phi(power_factor), background, common, supply)
+    trial = Trial(net, buses, q_per_p, background, common, supply)
     shapes = trial.shape[None, :] if each is None else _fitting(each, trial)
     still = trial.states_of(np.zeros((trial.steps, trial.rows.size)), np.arange(trial.steps, dtype=np.intp))
     vm, loading, _ = trial.full(still)

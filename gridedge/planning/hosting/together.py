@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -267,8 +267,9 @@ def _weights(known: Ready, weights: Any) -> Float:
             raise bad("weights and buses do not name the same buses", str(odd[:5]), "Give a weight for each of buses.")
         values = [of[b] for b in buses]
     else:
-        values = list(weights)
+        values = list(weights) if isinstance(weights, Iterable) else [weights]
     if len(values) != len(buses) or not all(is_number(v) and v > 0 for v in values):
         cure = "Give one number above 0 for every bus."
-        raise bad("weights do not fit the buses", f"{len(values)} for {len(buses)} buses", cure)
+        got = f"{len(values)} for {len(buses)} buses" if len(values) != len(buses) else str(values)
+        raise bad("weights do not fit the buses", got, cure)
     return np.array(values, dtype=float)

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge import schema
-from gridedge.errors import InputError, bad
+from gridedge.errors import InputError, bad, nearest
 from gridedge.grid.swing import Response, Swing, heaviest_and_lightest
 from gridedge.grid.trial import Float, Trial
 from gridedge.measure.limit_sets import FlickerLimit, LimitSet, RapidChangeLimit, VoltageStepLimit
@@ -85,7 +85,11 @@ def read_waveform(given: Any, power_factor: float) -> Waveform:
         p, dt_s = power.values, schema.clock(given)
         words = f"a load of {p.size * dt_s:g} s, step {dt_s:g} s"
     elif isinstance(given, tuple) and len(given) == 2:
-        p, dt_s = np.asarray(given[0], dtype=float), float(given[1])
+        try:
+            p, dt_s = np.asarray(given[0], dtype=float), float(given[1])
+        except (TypeError, ValueError):
+            cure = "Give the power in MW and the step in s: (p_mw, 0.0025)."
+            raise bad("the waveform holds what is no number", str(given), cure) from None
         words = f"an array of {np.size(p) * dt_s:g} s, step {dt_s:g} s"
     else:
         raise bad("no waveform can be made of this", type(given).__name__, "Give a load, (p_mw, dt_s), or a profile.")
@@ -156,7 +160,7 @@ class AtHours:
         self.swings: list[Swing] = []
         if self.readings or self.steps:
             try:
-                self.swings = [Swing(self.trial, int(h), _given(self.sources)) for h in self.chosen]
+                self.swings = [Swing(self.trial.held_at(int(h)), int(h), _given(self.sources)) for h in self.chosen]
             except InputError as error:
                 if self.readings:
                     raise
@@ -368,7 +372,10 @@ def _as_far(answer: Answer, max_mw: float | None) -> float:
 def _hours(trial: Trial, hours: Sequence[float] | None) -> NDArray[np.intp]:
     if hours is None:
         return heaviest_and_lightest(trial)
-    given = np.atleast_1d(np.asarray(hours, dtype=float))
+    try:
+        given = np.atleast_1d(np.asarray(hours, dtype=float))
+    except (TypeError, ValueError):
+        raise bad("waveform_hours are times in seconds", str(hours), "Give a list such as [68400.0].") from None
     at = np.searchsorted(trial.time_s, given + 1e-9, side="right") - 1
     beyond = trial.time_s[-1] + (trial.dt_s if trial.dt_s > 0 else np.inf)
     wrong = given[(at < 0) | (given >= beyond) | ~np.isfinite(given)]
@@ -382,5 +389,9 @@ def _given(sources: Any) -> dict[str, Any]:
     if sources == "emf":
         return {}
     if isinstance(sources, Mapping):
+        known = ("s_sc_mva", "rx", "xd_transient_pu")
+        for name in sources:
+            if name not in known:
+                raise bad("unknown data of sources", str(name), nearest(str(name), known))
         return dict(sources)
     raise bad("unknown sources", str(sources), 'Use "emf", "held", or {"s_sc_mva": 300}.')

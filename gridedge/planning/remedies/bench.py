@@ -114,7 +114,8 @@ class State:
     broken : tuple of Broken
         Every limit that is broken; each branch by itself, of buses the worst.
     ratio : dict
-        Loading over its limit of every branch beyond it, by label; scaled up where the wished size has no solution.
+        Loading over its limit of every branch beyond it, by label; where the wished size has no solution,
+        what the site adds is scaled up to it.
     unsolved : int
         States without solution.
     base : Base
@@ -279,7 +280,10 @@ class Bench:
             # Steps that may be broken are counted over all branches: none is beyond them by itself.
             ratio, spots = self._ratios(trial, loading[good], levels[good], every_step=True)
         if lost.any() and last > 0:
-            ratio = {label: r * self.wanted_mw / float(levels[last]) for label, r in ratio.items()}
+            still, _ = self._ratios(trial, loading[:1], levels[:1])
+            more = self.wanted_mw / float(levels[last])
+            # What a branch carries without the site does not grow with it.
+            ratio = {b: r + (more - 1.0) * max(0.0, r - still.get(b, 0.0)) for b, r in ratio.items()}
         broken = [b for _, b in worst.values()]
         for label, r in ratio.items():
             if r > 1 + 1e-9:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gridedge.errors import bad
+from gridedge.errors import bad, is_number
 from gridedge.grid.inject import Background, private_copy
 from gridedge.measure.limit_sets import Given, load_limits
 from gridedge.planning.hosting.bounds import NOISE
@@ -19,6 +19,7 @@ from gridedge.planning.remedies.prices import PriceList, load_prices
 from gridedge.planning.remedies.result import Plan, RemedyResult, Single
 from gridedge.planning.remedies.thermal import completed, stronger
 from gridedge.planning.remedies.voltage import capacitor, parallel_lines, support_of, tap_positions, var_support
+from gridedge.sites.facility import tan_phi
 
 _VOLTAGES = ("low", "high", "step", "losses")  # what taps, reactive power or stronger lines may mend
 _SHOWN = 5  # plans that are kept
@@ -88,7 +89,7 @@ def remedies(
     ----------
     .. [1] Two buses: V1^2 = V2^2 + 2 (R P + X Q) + (R^2 + X^2) (P^2 + Q^2) / V2^2; see docs/remedies.md.
     """
-    if isinstance(wanted_mw, bool) or not 0 < wanted_mw < math.inf:
+    if not is_number(wanted_mw) or not wanted_mw > 0:
         raise bad("wanted_mw must be positive", wanted_mw, "Give megawatts at the meter.")
     if taps != "held":
         raise bad("remedies hold the taps where the net or a measure has them", f"taps={taps!r}", 'Give taps="held".')
@@ -106,7 +107,7 @@ def remedies(
     currency = price_list.prices[0].currency if price_list.prices else ""
     if wanted_mw <= capacity:
         return RemedyResult(place, name, wanted_mw, capacity, remarks=(*said, *now.remarks), currency=currency)
-    q_per_p = float(np.copysign(np.tan(np.arccos(abs(power_factor))), power_factor))
+    q_per_p = tan_phi(power_factor)
     bench = Bench(own, place, wanted_mw, q_per_p, whole, existing == "no_worse", background, shape, supply, hours)
     before = bench.look((), SURE)
     broken = before.broken or _between(now)
@@ -301,5 +302,5 @@ def _said(before: State, plans: Sequence[Plan], existing: str) -> list[str]:
         said.append("With no_worse a set is proven up to the wished size, no further.")
     if before.unsolved:
         solved = f"{before.p_solved_mw:.4g} MW"
-        said.append(f"At the wished size there is no solution: needs are scaled up from {solved}.")
+        said.append(f"At the wished size there is no solution: what the site adds at {solved} is scaled up to it.")
     return said

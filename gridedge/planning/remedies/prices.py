@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from gridedge import yamlfile
 from gridedge.errors import bad
 from gridedge.measure.rules import Known
-from gridedge.spec import Spec, build
+from gridedge.spec import DateText, Spec, build
 
 _FILE = Path(__file__).resolve().parent / "prices.yaml"
 What = Literal["larger line", "parallel line", "transformer", "capacitor", "var support", "tap"]
@@ -35,7 +34,7 @@ class UnitPrice(Spec):
     """Highest. [currency]"""
     currency: str
     """Its currency."""
-    date: str
+    date: DateText
     """Of when it is, year first."""
     source: str
     """Whose figure."""
@@ -49,14 +48,6 @@ class UnitPrice(Spec):
     """Of ratings above the first, up to the second. [MVA]"""
     bank_mvar: float | None = Field(None, gt=0)
     """Largest size of one bank. [Mvar]"""
-
-    @field_validator("date", mode="before")
-    @classmethod
-    def _plain_date(cls, value: Any) -> Any:
-        """Take what YAML has read as a date or a number as text."""
-        if isinstance(value, datetime.date):
-            return value.isoformat()
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _ordered(self) -> UnitPrice:
@@ -115,6 +106,8 @@ def load_prices(prices: str | Path | dict[str, Any] | PriceList | None = None) -
     """
     if prices is None:
         return _shipped()
+    if prices is not None and not isinstance(prices, PriceList | dict | str | Path):
+        raise bad("this is no price list", type(prices).__name__, "Give a YAML file or its content.")
     if isinstance(prices, PriceList):
         found = prices
     else:
