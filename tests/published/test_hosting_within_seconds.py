@@ -57,6 +57,37 @@ def test_the_step_when_a_site_starts_or_trips(percent, power_factor):
     assert not any("lower bounds" in r for r in found.remarks)
 
 
+def test_the_step_of_a_site_at_the_source_itself():
+    """Behind Zs alone, with E = 1 before it starts, and E = 1 + Zs I before it trips."""
+    net, _ = two_buses()
+    found = gridedge.hosting_capacity(
+        net, buses=0, power_factor=1.0, limits={"voltage_step_percent": 3.0}, tol_mw=1e-3, sources=SOURCES
+    )
+
+    def step(p):
+        return max(1.0 - received_pu(p, 0.0, 1.0, ZS), abs(1.0 + ZS * p) - 1.0)
+
+    exact_mw = BASE_MVA * brentq(lambda p: step(p) - 0.03, 1e-6, 1.0)
+    assert float(found.capacity_mw[0]) == pytest.approx(exact_mw, abs=2e-3)
+
+
+def test_the_curve_has_the_room_to_the_step_and_a_wish_counts_no_steps_of_it():
+    net, bus = two_buses()
+    found = gridedge.hosting_capacity(
+        net, buses=bus, power_factor=1.0, limits={"vm_pu": [0.9, 1.1], "voltage_step_percent": 3.0}, sources=SOURCES,
+        curve=True, requested_mw=20.0,
+    )  # fmt: skip
+    ds = found.data.isel(bus=0)
+    size_pu = ds["curve_mw"].values[:8] / BASE_MVA
+    room = np.array([0.03 - largest_step(p, 0.0) for p in size_pu])
+    assert ds["room_step_pu"].values[:8] == pytest.approx(room, abs=1e-7)
+    assert room[-1] < 0
+    assert ds["worst_step"].values[7] == f"bus {bus}"
+    assert (ds["room_step_pu"].values >= -1e-9)[ds["curve_mw"].values <= float(ds["capacity_mw"])].all()
+    assert np.isnan(float(ds["beyond_steps"].sel(kind_of_limit="step")))  # it is judged at stated hours alone
+    assert float(ds["beyond_steps"].sel(kind_of_limit="low")) == 0
+
+
 # Table 5, 230 V / 50 Hz and 120 V / 60 Hz, 39 changes per minute
 @pytest.mark.parametrize(("f_hz", "percent"), [(50.0, 0.894), (60.0, 1.040)])
 def test_a_rectangular_load_of_table_5_flickers_by_one_where_the_impedance_says(f_hz, percent):

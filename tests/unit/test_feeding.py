@@ -44,6 +44,9 @@ def test_transformers_in_parallel_are_one_bank():
     fed = feeding(substation(second=True))
     assert fed["bank"].iloc[2] == "bank; bank"
     assert fed["bank_mva"].iloc[2] == 50.0
+    twins = substation()
+    twins.trafo["parallel"] = 2
+    assert feeding(twins)["bank_mva"].iloc[2] == 50.0
 
 
 def test_a_ring_has_a_bank_and_no_single_feeder_until_it_is_opened():

@@ -1,10 +1,12 @@
 """Limits of harmonics, spectra, and the screen of a site against closed forms."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandapower as pp
 import pytest
+import xarray as xr
 
 import gridedge
 from gridedge.errors import InputError
@@ -18,6 +20,7 @@ from gridedge.measure.harmonics import (
     judge_voltages,
     voltage_limits,
 )
+from gridedge.planning.harmonics import _elsewhere
 from gridedge.sites.spectrum import Spectrum, list_spectra, spectrum_of
 from gridedge.spec import build
 
@@ -234,3 +237,16 @@ def test_a_hosting_capacity_says_that_it_does_not_look_at_this():
     said = found.data.attrs["not_studied"]
     assert said == ["harmonics: gridedge.harmonic_screen", "unbalance: gridedge.unbalance"]
     assert f"Not studied: {'; '.join(said)}." in found.remarks
+
+
+def test_the_worst_other_bus_is_so_by_the_limit_of_its_own_voltage():
+    """2.5 % at 200 kV, where 1.5 % are allowed, is worse than 3 % at 20 kV, where 5 % are."""
+    net = pp.create_empty_network()
+    for kv in (20.0, 20.0, 200.0):
+        pp.create_bus(net, kv)
+    grid = SimpleNamespace(row_of={0: 0, 1: 1, 2: 2}, vn_kv=np.array([20.0, 20.0, 200.0]), assumed=False)
+    totals = ("loads", "bus"), np.array([[9.0, 3.0, 2.5]])
+    ds = xr.Dataset({"thd_percent": totals, "thd_shifted_percent": totals}, coords={"bus": [0, 1, 2]})
+    (found,) = _elsewhere(net, grid, ds, 0, NEW)
+    assert found.where.startswith("bus 2 ")
+    assert (found.verdict, found.measured, found.limit) == ("fail", 2.5, 1.5)

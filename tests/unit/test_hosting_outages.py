@@ -5,6 +5,8 @@ import pytest
 
 import gridedge
 from gridedge.errors import InputError
+from gridedge.measure.limit_sets import load_limits
+from gridedge.planning.hosting.outage_limits import limits_after
 
 pp = pytest.importorskip("pandapower")
 LIMITS = {"loading_percent": 100}
@@ -117,6 +119,37 @@ def test_all_problems_of_a_file_are_reported_with_their_lines(tmp_path):
 def test_what_cannot_be_used_is_refused(more, text):
     with pytest.raises(InputError, match=text):
         capacity(parallel(), **more)
+
+
+def test_the_band_after_an_outage_is_its_own():
+    """Of two like lines one is out: V1² = V2² + 2 R P + (R² + X²) P² / V2² at 0.90 pu, where 0.95 hold before."""
+    net = parallel()
+    net.line["length_km"], net.line["max_i_ka"] = [20.0, 20.0, 0.01], 9.0
+    net.load["in_service"] = False
+    given = {"buses": 1, "power_factor": 1.0, "limits": {"vm_pu": [0.95, 1.05]}, "n_minus_1": ["line:0"]}
+
+    def fits_mw(low, ohm):
+        r, x, v2 = ohm.real, ohm.imag, (20.0 * low) ** 2
+        a, b, c = (r**2 + x**2) / v2, 2 * r, v2 - 20.0**2
+        return (-b + np.sqrt(b * b - 4 * a * c)) / (2 * a)
+
+    same = gridedge.hosting_capacity(net, **given, tol_mw=1e-3)
+    other = gridedge.hosting_capacity(net, **given, post_outage_vm_pu=(0.9, 1.1), tol_mw=1e-3)
+    assert float(same.capacity_mw[0]) == pytest.approx(fits_mw(0.95, 2 + 2j), abs=2e-3)
+    assert float(other.capacity_mw[0]) == pytest.approx(min(fits_mw(0.9, 2 + 2j), fits_mw(0.95, 1 + 1j)), abs=2e-3)
+    assert other.data["limit"].values.tolist() == ["post-outage band: lowest voltage"]
+    assert other.data["outage"].values.tolist() == ["line:0"]
+
+
+def test_means_and_allowances_are_for_the_whole_net():
+    limits = load_limits({"limits": [
+        {"limit": "loading", "name": "hour", "loading_percent": 120, "mean_s": 3600.0},
+        {"limit": "voltage", "name": "few", "vm_pu": [0.9, 1.1], "steps_allowed": 1, "of_steps": 10},
+        {"limit": "voltage_step", "name": "step", "voltage_step_percent": 3.0},
+    ]})  # fmt: skip
+    kept, said = limits_after(limits, None, None)
+    assert [(x.name, x.mean_s, x.steps_allowed) for x in kept.limits] == [("hour", None, None), ("few", None, None)]
+    assert sum("holds in every step" in text for text in said) == 2
 
 
 def test_the_substation_rule_takes_each_transformer_out():

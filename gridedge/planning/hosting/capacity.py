@@ -17,7 +17,7 @@ from gridedge.grid.trial import Trial
 from gridedge.grid.trial_taps import SettledTrial
 from gridedge.measure.limit_sets import Given, LimitSet, load_limits, strictest
 from gridedge.planning.hosting.arguments import check_search, one_of, tangent
-from gridedge.planning.hosting.curve import add_curve
+from gridedge.planning.hosting.curve import add_curve, add_step_curve
 from gridedge.planning.hosting.hours import Hours, keep_worst
 from gridedge.planning.hosting.losses import held_losses, losses_stops
 from gridedge.planning.hosting.outage_limits import check_outage_arguments
@@ -202,8 +202,10 @@ def hosting_capacity(
         held = held_losses(trial, wanted, no_worse)
         if curve:
             add_curve(ds, trial, series.groups, held, series.base, answers)
+            add_step_curve(ds, within)
         if wishes is not None:
-            add_request(ds, trial, series.groups, held, series.base, answers, wishes, hours == "all")
+            uncounted = ("step",) if within.steps else ()
+            add_request(ds, trial, series.groups, held, series.base, answers, wishes, hours == "all", uncounted)
     return HostingResult(ds, wanted, outages.cut_off if outages is not None else ())
 
 

@@ -12,6 +12,7 @@ from gridedge.planning.hosting.bounds import Base, Group
 from gridedge.planning.hosting.losses import Held
 from gridedge.planning.hosting.result import Answer
 from gridedge.planning.hosting.rooms import ALL_KINDS, UNITS, rooms_at
+from gridedge.planning.hosting.waveform import AtHours
 
 LEVELS = 24
 """Sizes of a curve between zero and its end; the capacity itself is one more."""
@@ -72,6 +73,37 @@ def add_curve(
         ds[name] = (("bus", "level"), room[n], {"units": UNITS[kind], "long_name": f"room to the limit, {kind}"})
         ds[f"worst_{kind}"] = (("bus", "level"), worst[n].astype(str))
         ds[f"worst_{kind}_time_s"] = (("bus", "level"), time_s[n], {"units": "s"})
+
+
+def add_step_curve(ds: xr.Dataset, within: AtHours) -> None:
+    """Add the room to limits of voltage steps behind EMFs, which are judged at stated hours and not in every step.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``curve_mw``; changed in place.  It receives ``room_step_pu`` [pu], ``worst_step`` and
+        ``worst_step_time_s`` [s] as in :func:`add_curve`; without a room where a state has no solution.
+    within : AtHours
+        The hours, their swings, and the limits.
+    """
+    if not within.steps:
+        return
+    sizes = ds["curve_mw"].values
+    limit_pu = min(limit.voltage_step_percent for limit in within.steps) / 100.0
+    room, time_s = np.full(sizes.shape, np.nan), np.full(sizes.shape, np.nan)
+    worst = np.full(sizes.shape, "", dtype=object)
+    index = within.trial.model.readout.bus_index
+    for (i, j), p_mw in np.ndenumerate(sizes):
+        found = [swing.step_pu(int(within.trial.which[i]), float(p_mw)) for swing in within.swings]
+        n = int(np.argmax([change for change, _ in found]))
+        change_pu, at = found[n]
+        if np.isfinite(change_pu):
+            room[i, j], worst[i, j] = limit_pu - change_pu, f"bus {index[at]}"
+            time_s[i, j] = within.trial.time_s[within.chosen[n]]
+    words = {"units": "pu", "long_name": "room to the limit, step"}
+    ds[room_name("step")] = (("bus", "level"), room, words)
+    ds["worst_step"] = (("bus", "level"), worst.astype(str))
+    ds["worst_step_time_s"] = (("bus", "level"), time_s, {"units": "s"})
 
 
 def room_name(kind: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ def _size(value: Any, max_mw: float | None) -> float:
 
 def add_request(
     ds: xr.Dataset, trial: Trial, groups: list[Group], held: list[Held], base: Base, answers: Sequence[Answer],
-    asked: Float, every_step: bool,
+    asked: Float, every_step: bool, uncounted: Collection[str] = (),
 ) -> None:  # fmt: skip
     """Add what was asked for, what fits, a verdict, and how long each limit is broken at the wished size.
 
@@ -83,6 +83,8 @@ def add_request(
         As of :func:`requested`. [MW]
     every_step : bool
         Whether the trial holds all steps: of some, nothing can be counted.
+    uncounted : collection of str
+        Kinds with limits that are not judged in every step, as voltage steps behind EMFs: NaN.
     """
     verdict, why = [], []
     for p_mw, answer in zip(asked, answers, strict=True):
@@ -101,6 +103,7 @@ def add_request(
         if np.isfinite(p_mw):
             found = rooms_at(trial, groups, held, base, k, float(p_mw))
             steps[i, :-1], steps[i, -1] = found.broken, found.unsolved
+    steps[:, [kind in uncounted for kind in kinds]] = np.nan
     ds.coords["kind_of_limit"] = kinds
     ds["beyond_steps"] = (("bus", "kind_of_limit"), steps, {"units": "1"})
     if trial.steps > 1 and trial.dt_s > 0:
