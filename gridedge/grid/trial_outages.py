@@ -11,16 +11,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridedge.errors import RunError
+from gridedge.errors import RunError, bad
 from gridedge.grid.contingency import Demand
 from gridedge.grid.engines.buffers import LANES, Lanes
 from gridedge.grid.engines.lowrank import newton
 from gridedge.grid.engines.model import Complex, Model
+from gridedge.grid.engines.outage_shares import Rooms, balanced, rooms_of
 from gridedge.grid.engines.outages import NO_REFERENCE, Case, Change
 from gridedge.grid.engines.reference import FAR_PU
 from gridedge.grid.engines.secure import UNSOLVED, Security, by_runpp
 from gridedge.grid.engines.secured import EXACT_PU, Held, Secured, States
-from gridedge.grid.engines.within import as_found
 from gridedge.grid.trial import Float, Index, Trial
 
 _TOGETHER = 256  # states that are solved at once
@@ -92,9 +92,14 @@ class TrialOutages:
 
     Notes
     -----
-    An outage means what it means to :func:`gridedge.contingencies`: what a lost unit delivered, and what is no longer
-    drawn, is for the reference.  Before the outage the site is supplied as the trial says; so what a unit delivers,
-    and takes with it, may depend on the size of the site.
+    An outage takes away what it takes away in :func:`gridedge.contingencies`.  What that leaves over or short is for
+    the reference, or, where the trial's units share in proportion to their headroom, for the units that remain, in
+    proportion to theirs (:mod:`gridedge.grid.engines.outage_shares`).
+
+    Raises
+    ------
+    InputError
+        If units share and the net has several reference buses.
     """
 
     def __init__(self, trial: Trial, chosen: Sequence[Case]):
@@ -105,13 +110,22 @@ class TrialOutages:
         self.black = np.array([c.dark.size == rows or c.reason == NO_REFERENCE for c in self.changes], dtype=bool)
         lost = sorted({(table, position) for c in self.changes for table, position, _ in c.lost})
         self.units = {unit: k for k, unit in enumerate(lost)}
+        if trial.within is not None and trial.model.ref.size > 1:
+            cure = 'Give supply="slack", or keep one ext_grid and make the others gens.'
+            raise bad("after an outage load cannot be shared: several reference buses", str(trial.model.ref.size), cure)
+        self.rooms = None if trial.within is None or trial.dear else self._rooms(trial.within.units.p_mw)
         zero = np.zeros(trial.steps)
         self._none = Sites(np.zeros(trial.steps, dtype=np.intp), zero, np.arange(trial.steps, dtype=np.intp))
         middle = self._base(self._none)[0].mean(axis=1)
-        self.fast = Secured(trial.model, middle, self.changes, self.units, self.security.out, self.security.terminals)
+        self.fast = Secured(
+            trial.model, middle, self.changes, self.units, self.security.out, self.security.terminals, self.rooms
+        )
         self.slow = self.fast.slow.copy()
+        if trial.dear:  # the schedule moves, and with it what units have left: state by state
+            self.slow[:] = True
         self.own: dict[int, tuple[Secured, Complex]] = {}
         self.unsolvable: dict[int, list[int]] = {}
+        self.unsupplied: set[int] = set()
         self._find_hard()
 
     def _find_hard(self) -> None:
@@ -128,6 +142,11 @@ class TrialOutages:
             lost = [t for t, one in enumerate(found) if one is None]
             if lost:
                 self.unsolvable[c] = lost
+                if self.lacks_supply(c, self._none.pick(lost[:1])):
+                    self.unsupplied.add(c)
+            if self.trial.dear:
+                self.slow[c] = True
+                continue
             voltages = [one[0] for one in found if one is not None]
             self.slow[c] = True
             if voltages and all(v.size for v in voltages) and not change.dark.size and not change.reason:
@@ -135,7 +154,7 @@ class TrialOutages:
                 nobody = np.empty(0, dtype=np.intp)
                 rest = Change(nobody, np.empty((0, 0), dtype=complex), nobody, change.lost, nobody, "")
                 out, terminals = [self.security.out[c]], self.security.terminals
-                self.own[c] = Secured(model, v, [rest], self.units, out, terminals), v
+                self.own[c] = Secured(model, v, [rest], self.units, out, terminals, self.rooms), v
                 self.slow[c] = False
 
     @property
@@ -285,11 +304,19 @@ class TrialOutages:
     def _exact(self, outage: int, site: Sites) -> tuple[Complex, Float, Float] | None:
         """Return the voltages of one state, and what is read of them, by Newton's method or ``runpp``; None without."""
         change = self.changes[outage]
-        v0, s, unit = self._base(site)
-        s = s[:, 0].copy()
-        for table, position, row in change.lost:
-            s[row] -= unit[self.units[table, position], 0]
-        found = None if change.reason else newton(self.trial.model, v0[:, 0], s, change)
+        v0, s, unit, _ = self._base(site)
+        found = None
+        if not change.reason:
+            s = s[:, 0].copy()
+            for table, position, row in change.lost:
+                s[row] -= unit[self.units[table, position], 0]
+            if self.trial.within is None:
+                found = newton(self.trial.model, v0[:, 0], s, change)
+            else:
+                known = self._shared(outage, site, v0[:, 0], s)
+                if known is not None and known[1]:
+                    return None
+                found = None if known is None else known[0]
         if found is not None:
             away = np.abs(np.abs(found) - np.abs(v0[:, 0]))
             away[change.dark] = 0.0
@@ -300,11 +327,106 @@ class TrialOutages:
         plain = self.by_runpp(outage, site)
         return None if plain is None else (np.empty(0, dtype=complex), *plain)
 
+    def _shared(self, outage: int, site: Sites, v0: Complex, s: Complex) -> tuple[Complex, bool] | None:
+        """Return the voltages of one state in which the remaining units share, and whether they cannot deliver it."""
+        trial, change = self.trial, self.changes[outage]
+        rooms = self._rooms_at(site)
+        part, most = rooms.left(change, [self.units[table, position] for table, position, _ in change.lost])
+        start = v0
+
+        def surplus(more: float) -> float | None:
+            nonlocal start
+            injected = s + part[0 if more >= 0 else 1] * more
+            found = newton(trial.model, start, injected, change)
+            if found is None:
+                return None
+            start = found
+            current = (trial.model.y[rooms.ref] @ found)[0]
+            here = np.flatnonzero(change.rows == rooms.ref)
+            if here.size:
+                current += change.dy[here[0]] @ found[change.rows]
+            return float((found[rooms.ref] * np.conj(current)).real - injected[rooms.ref].real)
+
+        more = balanced(surplus, self._begin(outage, site, s))
+        return None if more is None else (start, more > most + rooms.none)
+
+    def _begin(self, outage: int, site: Sites, s: Complex) -> float:
+        """Return the change of generation after an outage, as if it changed no losses, in pu."""
+        _, before, _, change = self._base(site)
+        lit = np.ones(s.size, dtype=bool)
+        lit[self.changes[outage].dark] = False
+        return float(change[0] + (before[:, 0] - s)[lit].real.sum() + before[~lit, 0].real.sum())
+
+    def _rooms(self, schedule_mw: Float) -> Rooms:
+        trial = self.trial
+        assert trial.within is not None
+        index = np.array([trial.own[table].index[position] for table, position in self.units], dtype=np.intp)
+        return rooms_of(trial.model, trial.within.units, schedule_mw, self.units, index)
+
+    def _rooms_at(self, site: Sites) -> Rooms:
+        if self.rooms is not None:
+            return self.rooms
+        assert self.trial.within is not None
+        return self._rooms(self.trial.within.schedule_mw(self._values(site))[:, 0])
+
+    def lacks_supply(self, outage: int, site: Sites) -> bool:
+        """Say whether a state without a solution is one because the remaining units cannot deliver it."""
+        if self.trial.within is None:
+            return False
+        if self.changes[outage].reason:
+            return self._runpp_shared(outage, site)[1]
+        v0, s, unit, _ = self._base(site)
+        s = s[:, 0].copy()
+        for table, position, row in self.changes[outage].lost:
+            s[row] -= unit[self.units[table, position], 0]
+        known = self._shared(outage, site, v0[:, 0], s)
+        return known is not None and known[1]
+
     def by_runpp(self, outage: int, site: Sites) -> tuple[Float, Float] | None:
         """Return voltages (bus,) [pu] and loadings (branch,) [%] of one state by ``runpp``; None without a solution."""
-        own = self._net(site)
-        (read,) = by_runpp(own, [], [self.cases[outage]], np.array([0]))
+        if self.trial.within is not None:
+            return self._runpp_shared(outage, site)[0]
+        (read,) = by_runpp(self._net(site), [], [self.cases[outage]], np.array([0]))
         return None if read.how[0] == UNSOLVED else (read.vm_pu[0], read.loading_percent[0])
+
+    def _runpp_shared(self, outage: int, site: Sites) -> tuple[tuple[Float, Float] | None, bool]:
+        """Do the same with the dispatch put by hand until the reference delivers its part; say if units lack it."""
+        trial, change, case = self.trial, self.changes[outage], self.cases[outage]
+        assert trial.within is not None
+        units, own = trial.within.units, self._net(site)
+        schedule = trial.within.schedule_mw(self._values(site))[:, 0]
+        names = list(zip(units.table, units.index.tolist(), strict=True))
+        stay = np.array([name not in case.elements for name in names]) & ~np.isin(units.row, change.dark)
+        room = self._rooms_at(site).unit * stay
+        part = units.weight * stay / max(float((units.weight * stay).sum()), 1e-12)
+        parts = [r / r.sum() if r.sum() > self._rooms_at(site).none else part for r in room]
+        seen: list[tuple[Float, Float]] = []
+        last = np.nan
+
+        def surplus(more: float) -> float | None:
+            nonlocal last
+            last = more
+            given = schedule + parts[0 if more >= 0 else 1] * more * trial.model.base_mva
+            for k, (table, index) in enumerate(names):
+                if table == "gen" and not units.reference[k]:
+                    own.gen.loc[index, "p_mw"] = given[k] / float(own.gen.at[index, "scaling"])
+            (read,) = by_runpp(own, [], [case], np.array([0]))
+            if read.how[0] == UNSOLVED:
+                return None
+            seen[:] = [(read.vm_pu[0], read.loading_percent[0])]
+            mine = [k for k in np.flatnonzero(units.reference & stay).tolist()]
+            made = sum(float(own[f"res_{names[k][0]}"].at[names[k][1], "p_mw"]) for k in mine)
+            return (made - float(given[mine].sum())) / trial.model.base_mva
+
+        _, s, unit, _ = self._base(site)
+        s = s[:, 0].copy()
+        for table, position, row in change.lost:
+            s[row] -= unit[self.units[table, position], 0]
+        more = balanced(surplus, self._begin(outage, site, s))
+        if more is None:
+            return None, False
+        short = more > float(room[0].sum()) + self._rooms_at(site).none
+        return (None if short else seen[0]), short
 
     def apart_from_runpp(self, outage: int, site: Sites, held: Held) -> float:
         """Return the largest difference of a state's voltage margins from plain ``runpp``, in pu.
@@ -347,8 +469,6 @@ class TrialOutages:
         readout = trial.model.readout
         bus = readout.bus_index[readout.bus_row == trial.rows[site.row[0]]][0]
         pp.create_sgen(own, int(bus), -drawn, -drawn * trial.q_per_p)
-        if trial.within is not None:
-            as_found(own, trial.within.units, trial.within.supplied(self._values(site)))
         return own
 
     def _values(self, sites: Sites) -> Float:
@@ -358,8 +478,12 @@ class TrialOutages:
             x[mine] = self.trial.states(int(row), sites.p_mw[mine], sites.step[mine])
         return x
 
-    def _base(self, sites: Sites) -> tuple[Complex, Complex, Complex]:
-        """Return voltages and injections (row, state) without outage, and what units deliver (unit, state), in pu."""
+    def _base(self, sites: Sites) -> tuple[Complex, Complex, Complex, Float]:
+        """Return voltages and injections (row, state) without outage, what units deliver (unit, state), and its change.
+
+        Where units share, injections and units are those of the schedule, and the change (state,) is what all deliver
+        beside it; all in pu.
+        """
         trial, model = self.trial, self.trial.model
         x, count = self._values(sites), sites.p_mw.size
         lanes = Lanes(model.v0.size, count)
@@ -370,12 +494,11 @@ class TrialOutages:
         # At a controlled bus: what stays when its unit goes, moving elements aside.
         s.imag[model.pv] += (self._kept_q() - model.s0.imag[model.pv])[:, None]
         unit = np.empty((len(self.units), count), dtype=complex)
-        place: dict[tuple[str, int], int] = {}
+        change = np.zeros(count)
         if trial.within is not None:
-            s.real = (v * np.conj(model.y @ v)).real
-            found = zip(trial.within.units.table, trial.within.units.index.tolist(), strict=True)
-            place = {one: k for k, one in enumerate(found)}
-            delivered = np.asarray(trial.within.extra["p_unit_mw"]) / model.base_mva
+            rooms = self.rooms or self._rooms(trial.within.units.p_mw)
+            s.real += rooms.scheduled[:, None]
+            change = np.asarray((v * np.conj(model.y @ v)).real.sum(axis=0) - s.real.sum(axis=0))
         for (table, position), k in self.units.items():
             total, scaling = (part[position] for part in self.security.units[table])
             unit[k] = total
@@ -386,10 +509,7 @@ class TrialOutages:
                     moved = x[:, first + at[0]] * scaling
                     unit[k] = moved + 1j * unit[k].imag if m.column == "p_mw" else unit[k].real + 1j * moved
                 first += m.rows.size
-            known = place.get((table, int(trial.own[table].index[position])))
-            if known is not None:
-                unit[k] = delivered[:, known] + 1j * unit[k].imag
-        return v, s, unit
+        return v, s, unit, change
 
     def _kept_q(self) -> Float:
         """Return the reactive injection of the controlled rows in the base state, units aside, in pu."""
@@ -405,12 +525,12 @@ class TrialOutages:
             parts.append(part.pick(np.minimum(np.arange(padded), max(part.p_mw.size - 1, 0))))
             counts.append(padded // LANES)
         both = Sites(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("row", "p_mw", "step")))
-        v, s, unit = self._base(both)
+        v, s, unit, change = self._base(both)
         here, rows = np.arange(both.p_mw.size), self.trial.model.v0.size
         lanes = Lanes(rows, here.size), Lanes(rows, here.size)
         lanes[0].put(here, v)
         lanes[1].put(here, s)
-        return States(*lanes, unit, counts[0])
+        return States(*lanes, unit, change, counts[0])
 
 
 def _without(model: Model, change: Change) -> Model:
