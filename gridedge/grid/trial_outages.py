@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridedge.errors import RunError, bad
+from gridedge.errors import RunError
 from gridedge.grid.contingency import Demand
 from gridedge.grid.engines.buffers import LANES, Lanes
-from gridedge.grid.engines.lowrank import newton
 from gridedge.grid.engines.model import Complex, Model
-from gridedge.grid.engines.outage_shares import Rooms, balanced, rooms_of
 from gridedge.grid.engines.outages import NO_REFERENCE, Case, Change
-from gridedge.grid.engines.reference import FAR_PU
-from gridedge.grid.engines.secure import UNSOLVED, Security, by_runpp
+from gridedge.grid.engines.secure import Security
 from gridedge.grid.engines.secured import EXACT_PU, Held, Secured, States
+from gridedge.grid.outage_states import OutageStates, Sites
 from gridedge.grid.trial import Float, Index, Trial
 
 _TOGETHER = 256  # states that are solved at once
 _AGREE_PU, _AGREE_PERCENT = 1e-8, 1e-4
-
-
-@dataclass(frozen=True)
-class Sites:
-    """Which site is tried in which state.
-
-    Parameters
-    ----------
-    row : ndarray, shape (state,)
-        Number of the row of the trial.
-    p_mw : ndarray, shape (state,)
-        Size of the site. [MW]
-    step : ndarray, shape (state,)
-        Step of the series.
-    """
-
-    row: Index
-    p_mw: Float
-    step: Index
-
-    def pick(self, states: Any) -> Sites:
-        """Return some states."""
-        return Sites(self.row[states], self.p_mw[states], self.step[states])
 
 
 @dataclass
@@ -105,21 +78,15 @@ class TrialOutages:
     def __init__(self, trial: Trial, chosen: Sequence[Case]):
         self.trial, self.cases = trial, list(chosen)
         self.security = Security(trial.own, trial.model, self.cases, trial.moving)
+        self.one = OutageStates(trial, self.security)
         self.changes = self.security.changes
         rows = trial.model.v0.size
         self.black = np.array([c.dark.size == rows or c.reason == NO_REFERENCE for c in self.changes], dtype=bool)
-        lost = sorted({(table, position) for c in self.changes for table, position, _ in c.lost})
-        self.units = {unit: k for k, unit in enumerate(lost)}
-        if trial.within is not None and trial.model.ref.size > 1:
-            cure = 'Give supply="slack", or keep one ext_grid and make the others gens.'
-            raise bad("after an outage load cannot be shared: several reference buses", str(trial.model.ref.size), cure)
-        self.rooms = None if trial.within is None or trial.dear else self._rooms(trial.within.units.p_mw)
         zero = np.zeros(trial.steps)
         self._none = Sites(np.zeros(trial.steps, dtype=np.intp), zero, np.arange(trial.steps, dtype=np.intp))
-        middle = self._base(self._none)[0].mean(axis=1)
-        self.fast = Secured(
-            trial.model, middle, self.changes, self.units, self.security.out, self.security.terminals, self.rooms
-        )
+        middle, one = self.one.base(self._none)[0].mean(axis=1), self.one
+        out, terminals = self.security.out, self.security.terminals
+        self.fast = Secured(trial.model, middle, self.changes, one.units, out, terminals, one.rooms)
         self.slow = self.fast.slow.copy()
         if trial.dear:  # the schedule moves, and with it what units have left: state by state
             self.slow[:] = True
@@ -138,11 +105,11 @@ class TrialOutages:
         hard = usable[~solved[:, : self.trial.steps].all(axis=1)]
         for c in [*hard.tolist(), *np.flatnonzero(self.slow & ~self.black).tolist()]:
             change = self.changes[c]
-            found = [self._exact(c, self._none.pick([t])) for t in range(self.trial.steps)]
+            found = [self.one.exact(c, self._none.pick([t])) for t in range(self.trial.steps)]
             lost = [t for t, one in enumerate(found) if one is None]
             if lost:
                 self.unsolvable[c] = lost
-                if self.lacks_supply(c, self._none.pick(lost[:1])):
+                if self.one.lacks_supply(c, self._none.pick(lost[:1])):
                     self.unsupplied.add(c)
             if self.trial.dear:
                 self.slow[c] = True
@@ -154,7 +121,7 @@ class TrialOutages:
                 nobody = np.empty(0, dtype=np.intp)
                 rest = Change(nobody, np.empty((0, 0), dtype=complex), nobody, change.lost, nobody, "")
                 out, terminals = [self.security.out[c]], self.security.terminals
-                self.own[c] = Secured(model, v, [rest], self.units, out, terminals, self.rooms), v
+                self.own[c] = Secured(model, v, [rest], self.one.units, out, terminals, self.one.rooms), v
                 self.slow[c] = False
 
     @property
@@ -268,7 +235,7 @@ class TrialOutages:
         return found
 
     def _fill(self, margin: Float, where: NDArray[np.int32], outage: int, site: Sites, held: Held) -> bool:
-        found = self._exact(outage, site)
+        found = self.one.exact(outage, site)
         if found is None:
             return False
         _, vm, loading = found
@@ -290,7 +257,7 @@ class TrialOutages:
             return held
         low, high, full = held.low.copy(), held.high.copy(), held.full.copy()
         for t in range(self.trial.steps):
-            found = self._exact(outage, self._none.pick([t]))
+            found = self.one.exact(outage, self._none.pick([t]))
             if found is None:
                 continue
             _, vm, loading = found
@@ -301,133 +268,6 @@ class TrialOutages:
                 full = np.where(over, np.fmax(full, loading + held.worse_percent), full)
         return replace(held, low=low, high=high, full=full)
 
-    def _exact(self, outage: int, site: Sites) -> tuple[Complex, Float, Float] | None:
-        """Return the voltages of one state, and what is read of them, by Newton's method or ``runpp``; None without."""
-        change = self.changes[outage]
-        v0, s, unit, _ = self._base(site)
-        found = None
-        if not change.reason:
-            s = s[:, 0].copy()
-            for table, position, row in change.lost:
-                s[row] -= unit[self.units[table, position], 0]
-            if self.trial.within is None:
-                found = newton(self.trial.model, v0[:, 0], s, change)
-            else:
-                known = self._shared(outage, site, v0[:, 0], s)
-                if known is not None and known[1]:
-                    return None
-                found = None if known is None else known[0]
-        if found is not None:
-            away = np.abs(np.abs(found) - np.abs(v0[:, 0]))
-            away[change.dark] = 0.0
-            if (away <= FAR_PU).all():
-                reading = self.security.reading(np.array([outage]), [change])
-                read = reading.read(0, found[:, None].copy(), np.array([1], dtype=np.int8))
-                return found, read.vm_pu[0], read.loading_percent[0]
-        plain = self.by_runpp(outage, site)
-        return None if plain is None else (np.empty(0, dtype=complex), *plain)
-
-    def _shared(self, outage: int, site: Sites, v0: Complex, s: Complex) -> tuple[Complex, bool] | None:
-        """Return the voltages of one state in which the remaining units share, and whether they cannot deliver it."""
-        trial, change = self.trial, self.changes[outage]
-        rooms = self._rooms_at(site)
-        part, most = rooms.left(change, [self.units[table, position] for table, position, _ in change.lost])
-        start = v0
-
-        def surplus(more: float) -> float | None:
-            nonlocal start
-            injected = s + part[0 if more >= 0 else 1] * more
-            found = newton(trial.model, start, injected, change)
-            if found is None:
-                return None
-            start = found
-            current = (trial.model.y[rooms.ref] @ found)[0]
-            here = np.flatnonzero(change.rows == rooms.ref)
-            if here.size:
-                current += change.dy[here[0]] @ found[change.rows]
-            return float((found[rooms.ref] * np.conj(current)).real - injected[rooms.ref].real)
-
-        more = balanced(surplus, self._begin(outage, site, s))
-        return None if more is None else (start, more > most + rooms.none)
-
-    def _begin(self, outage: int, site: Sites, s: Complex) -> float:
-        """Return the change of generation after an outage, as if it changed no losses, in pu."""
-        _, before, _, change = self._base(site)
-        lit = np.ones(s.size, dtype=bool)
-        lit[self.changes[outage].dark] = False
-        return float(change[0] + (before[:, 0] - s)[lit].real.sum() + before[~lit, 0].real.sum())
-
-    def _rooms(self, schedule_mw: Float) -> Rooms:
-        trial = self.trial
-        assert trial.within is not None
-        index = np.array([trial.own[table].index[position] for table, position in self.units], dtype=np.intp)
-        return rooms_of(trial.model, trial.within.units, schedule_mw, self.units, index)
-
-    def _rooms_at(self, site: Sites) -> Rooms:
-        if self.rooms is not None:
-            return self.rooms
-        assert self.trial.within is not None
-        return self._rooms(self.trial.within.schedule_mw(self._values(site))[:, 0])
-
-    def lacks_supply(self, outage: int, site: Sites) -> bool:
-        """Say whether a state without a solution is one because the remaining units cannot deliver it."""
-        if self.trial.within is None:
-            return False
-        if self.changes[outage].reason:
-            return self._runpp_shared(outage, site)[1]
-        v0, s, unit, _ = self._base(site)
-        s = s[:, 0].copy()
-        for table, position, row in self.changes[outage].lost:
-            s[row] -= unit[self.units[table, position], 0]
-        known = self._shared(outage, site, v0[:, 0], s)
-        return known is not None and known[1]
-
-    def by_runpp(self, outage: int, site: Sites) -> tuple[Float, Float] | None:
-        """Return voltages (bus,) [pu] and loadings (branch,) [%] of one state by ``runpp``; None without a solution."""
-        if self.trial.within is not None:
-            return self._runpp_shared(outage, site)[0]
-        (read,) = by_runpp(self._net(site), [], [self.cases[outage]], np.array([0]))
-        return None if read.how[0] == UNSOLVED else (read.vm_pu[0], read.loading_percent[0])
-
-    def _runpp_shared(self, outage: int, site: Sites) -> tuple[tuple[Float, Float] | None, bool]:
-        """Do the same with the dispatch put by hand until the reference delivers its part; say if units lack it."""
-        trial, change, case = self.trial, self.changes[outage], self.cases[outage]
-        assert trial.within is not None
-        units, own = trial.within.units, self._net(site)
-        schedule = trial.within.schedule_mw(self._values(site))[:, 0]
-        names = list(zip(units.table, units.index.tolist(), strict=True))
-        stay = np.array([name not in case.elements for name in names]) & ~np.isin(units.row, change.dark)
-        room = self._rooms_at(site).unit * stay
-        part = units.weight * stay / max(float((units.weight * stay).sum()), 1e-12)
-        parts = [r / r.sum() if r.sum() > self._rooms_at(site).none else part for r in room]
-        seen: list[tuple[Float, Float]] = []
-        last = np.nan
-
-        def surplus(more: float) -> float | None:
-            nonlocal last
-            last = more
-            given = schedule + parts[0 if more >= 0 else 1] * more * trial.model.base_mva
-            for k, (table, index) in enumerate(names):
-                if table == "gen" and not units.reference[k]:
-                    own.gen.loc[index, "p_mw"] = given[k] / float(own.gen.at[index, "scaling"])
-            (read,) = by_runpp(own, [], [case], np.array([0]))
-            if read.how[0] == UNSOLVED:
-                return None
-            seen[:] = [(read.vm_pu[0], read.loading_percent[0])]
-            mine = [k for k in np.flatnonzero(units.reference & stay).tolist()]
-            made = sum(float(own[f"res_{names[k][0]}"].at[names[k][1], "p_mw"]) for k in mine)
-            return (made - float(given[mine].sum())) / trial.model.base_mva
-
-        _, s, unit, _ = self._base(site)
-        s = s[:, 0].copy()
-        for table, position, row in change.lost:
-            s[row] -= unit[self.units[table, position], 0]
-        more = balanced(surplus, self._begin(outage, site, s))
-        if more is None:
-            return None, False
-        short = more > float(room[0].sum()) + self._rooms_at(site).none
-        return (None if short else seen[0]), short
-
     def apart_from_runpp(self, outage: int, site: Sites, held: Held) -> float:
         """Return the largest difference of a state's voltage margins from plain ``runpp``, in pu.
 
@@ -437,7 +277,7 @@ class TrialOutages:
             If it is above 1e-8 pu, or 1e-4 % of a loading: better no number than a wrong one.
         """
         seen = self.see(site, held, np.array([outage]))
-        true = self.by_runpp(outage, site)
+        true = self.one.by_runpp(outage, site)
         if true is None or not seen.which.size or not seen.solved[0, 0]:
             return 0.0
         mine = seen.margin[0, :, 0]
@@ -454,69 +294,6 @@ class TrialOutages:
             raise RunError(f"The outage of {self.cases[outage].label} with a site differs from runpp by {off}.")
         return max(apart[:2])
 
-    def _net(self, site: Sites) -> Any:
-        """Return the net of one state, as ``runpp`` takes it."""
-        import pandapower as pp
-
-        trial, own = self.trial, copy.deepcopy(self.trial.own)
-        step, first = int(site.step[0]), 0
-        for m in trial.moving:
-            column = own[m.table][m.column].to_numpy(float).copy()
-            column[m.rows] = trial.base[step, first : first + m.rows.size]
-            own[m.table][m.column] = column
-            first += m.rows.size
-        drawn = float(site.p_mw[0] * trial.shape[step])
-        readout = trial.model.readout
-        bus = readout.bus_index[readout.bus_row == trial.rows[site.row[0]]][0]
-        pp.create_sgen(own, int(bus), -drawn, -drawn * trial.q_per_p)
-        return own
-
-    def _values(self, sites: Sites) -> Float:
-        x = np.empty((sites.p_mw.size, self.trial.base.shape[1] + self.trial.rows.size))
-        for row in np.unique(sites.row):
-            mine = sites.row == row
-            x[mine] = self.trial.states(int(row), sites.p_mw[mine], sites.step[mine])
-        return x
-
-    def _base(self, sites: Sites) -> tuple[Complex, Complex, Complex, Float]:
-        """Return voltages and injections (row, state) without outage, what units deliver (unit, state), and its change.
-
-        Where units share, injections and units are those of the schedule, and the change (state,) is what all deliver
-        beside it; all in pu.
-        """
-        trial, model = self.trial, self.trial.model
-        x, count = self._values(sites), sites.p_mw.size
-        lanes = Lanes(model.v0.size, count)
-        solved = trial.solve(x, lanes)
-        v = lanes.take(np.arange(count))
-        v[:, ~solved] = np.nan
-        s = trial.still[:, None] + trial.p @ x.T + 1j * (trial.q @ x.T)
-        # At a controlled bus: what stays when its unit goes, moving elements aside.
-        s.imag[model.pv] += (self._kept_q() - model.s0.imag[model.pv])[:, None]
-        unit = np.empty((len(self.units), count), dtype=complex)
-        change = np.zeros(count)
-        if trial.within is not None:
-            rooms = self.rooms or self._rooms(trial.within.units.p_mw)
-            s.real += rooms.scheduled[:, None]
-            change = np.asarray((v * np.conj(model.y @ v)).real.sum(axis=0) - s.real.sum(axis=0))
-        for (table, position), k in self.units.items():
-            total, scaling = (part[position] for part in self.security.units[table])
-            unit[k] = total
-            first = 0
-            for m in trial.moving:
-                at = np.flatnonzero(m.rows == position)
-                if m.table == table and at.size:
-                    moved = x[:, first + at[0]] * scaling
-                    unit[k] = moved + 1j * unit[k].imag if m.column == "p_mw" else unit[k].real + 1j * moved
-                first += m.rows.size
-        return v, s, unit, change
-
-    def _kept_q(self) -> Float:
-        """Return the reactive injection of the controlled rows in the base state, units aside, in pu."""
-        model, security = self.trial.model, self.security
-        moved = sum((m @ base for m, base in security.parts), np.zeros(model.v0.size, dtype=complex))
-        return np.asarray((security.still + moved).imag[model.pv])
-
     def _states(self, none: Sites, sites: Sites) -> States:
         """Return states for the inner loop, those without a site first, both padded to whole blocks."""
         parts, counts = [], []
@@ -525,7 +302,7 @@ class TrialOutages:
             parts.append(part.pick(np.minimum(np.arange(padded), max(part.p_mw.size - 1, 0))))
             counts.append(padded // LANES)
         both = Sites(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("row", "p_mw", "step")))
-        v, s, unit, change = self._base(both)
+        v, s, unit, change = self.one.base(both)
         here, rows = np.arange(both.p_mw.size), self.trial.model.v0.size
         lanes = Lanes(rows, here.size), Lanes(rows, here.size)
         lanes[0].put(here, v)

@@ -169,7 +169,7 @@ def outages_of_states(
     loosen : bool
         Whether what breaks a limit in an outage without the site is held to its own worst value there.
     ref : int
-        Row of the reference bus where the units that remain share what is not scheduled; -1 where it is for the reference.
+        Row of the reference bus where remaining units share what is not scheduled; -1 where it is for the reference.
     up_row, down_row, up_lost, down_lost
         Headroom and footroom by row, and of the units that may be lost. [pu]
     none : float

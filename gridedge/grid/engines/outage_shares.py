@@ -2,8 +2,9 @@
 
 Before the outage each unit delivers its schedule and its part of one change, in proportion to its headroom.  So what a
 unit has left is in proportion to what it had, and it does not matter whether the remaining units share only what the
-outage adds, or all that is not scheduled: the second is done here.  Where generation must fall below the schedule, it is
-shared in proportion to the footroom (``p_mw`` less ``min_p_mw``).
+outage adds, or all that is not scheduled: the second is done here.  Where generation must fall below the schedule, as
+when an outage cuts load off, it is shared in proportion to the footroom (``p_mw`` less ``min_p_mw``), and beyond it
+where that does not suffice: units can be switched off.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from gridedge.grid.engines.outages import Change
 from gridedge.grid.engines.units import Units
 
 _MOST = 20
-_LEFT_PU = 1e-10  # what the reference may deliver beside its part, when a state is solved exactly
+LEFT_MW = 1e-8
+"""What the reference may deliver beside its part when a state is solved by itself. [MW]"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class Rooms:
         return np.array(parts), float(max(total[0], 0.0))
 
 
-def rooms_of(model: Model, units: Units, p_mw: Float, lost: Mapping[tuple[str, int], int], index: NDArray[np.intp]) -> Rooms:
+def rooms_of(
+    model: Model, units: Units, p_mw: Float, lost: Mapping[tuple[str, int], int], index: NDArray[np.intp]
+) -> Rooms:
     """Return what units can do.
 
     Parameters
@@ -96,7 +100,7 @@ def rooms_of(model: Model, units: Units, p_mw: Float, lost: Mapping[tuple[str, i
     return Rooms(ref, scheduled, room, of_row, of_lost, P_MW / base)
 
 
-def balanced(surplus: Callable[[float], float | None], begin: float) -> float | None:
+def balanced(surplus: Callable[[float], float | None], begin: float, left: float) -> float | None:
     """Return the change of generation at which the reference delivers its part and nothing beside it.
 
     Parameters
@@ -105,11 +109,13 @@ def balanced(surplus: Callable[[float], float | None], begin: float) -> float | 
         What the reference delivers beside its part at a change, in pu; None without a solution.
     begin : float
         Where to start. [pu]
+    left : float
+        What it may deliver beside its part. [pu]
 
     Notes
     -----
-    The secant method.  A change that rises by one takes one from the reference, but for the losses: so the first step is
-    nearly right.
+    The secant method.  A change that rises by one takes one from the reference, but for the losses: so the first step
+    is nearly right.
     """
     change = begin
     before: tuple[float, float] | None = None
@@ -117,7 +123,7 @@ def balanced(surplus: Callable[[float], float | None], begin: float) -> float | 
         off = surplus(change)
         if off is None or not np.isfinite(off):
             return None
-        if abs(off) < _LEFT_PU:
+        if abs(off) < left:
             return change
         slope = -1.0
         if before is not None and change != before[0]:

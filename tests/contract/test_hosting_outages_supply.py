@@ -1,0 +1,160 @@
+"""Who delivers after an outage: the units that remain by their headroom, judged by plain runpp dispatched by hand."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import gridedge
+from gridedge.grid.inject import scaled_background
+
+pp = pytest.importorskip("pandapower")
+from pandapower import networks as nw  # noqa: E402
+
+Q_PER_P = float(np.tan(np.arccos(0.98)))
+OF_39 = ["gen:1", "gen:5", "line:2", "line:17", "line:26", "trafo:10", ("gen:3", "line:6")]
+
+
+def solved(net):
+    """Solve by plain runpp; return what the slack delivers, None where nothing converges."""
+    try:
+        pp.runpp(net, tolerance_mva=1e-9, max_iteration=30, calculate_voltage_angles=True)
+    except pp.LoadflowNotConverged:
+        return None
+    return float(net.res_ext_grid.p_mw.sum())
+
+
+def after(net, out, bus=None, p_mw=0.0, now=None, q_per_p=Q_PER_P):
+    """Return voltages, loadings and what all deliver while something is out; None without a solution.
+
+    ``net`` says what everybody delivers as a schedule, ``now`` is the same net with what has moved since.
+    """
+    slack_mw = solved(own := copy.deepcopy(net))
+    own = copy.deepcopy(net if now is None else now)
+    scheduled, own_gen = own.gen.p_mw.to_numpy().copy(), own.gen
+    for label in [out] if isinstance(out, str) else out:
+        table, index = label.split(":")
+        own[table].at[int(index), "in_service"] = False
+    if bus is not None:
+        pp.create_load(own, bus, p_mw, q_per_p * p_mw)
+    dark = pp.topology.unsupplied_buses(own)
+    alive = (own_gen.in_service & ~own_gen.bus.isin(dark)).to_numpy()
+    change, off = 0.0, 1.0
+    for _ in range(40):
+        sides = (own.gen.max_p_mw - scheduled, own.ext_grid.max_p_mw.iloc[0] - slack_mw)
+        if change < 0:
+            sides = (scheduled - own.gen.min_p_mw, slack_mw - own.ext_grid.min_p_mw.iloc[0])
+        room, of_slack = np.where(alive, np.maximum(sides[0], 0.0), 0.0), max(float(sides[1]), 0.0)
+        total = room.sum() + of_slack
+        own.gen["p_mw"] = scheduled + change * room / total
+        made = solved(own)
+        if made is None:
+            return None
+        off = made - slack_mw - change * of_slack / total
+        if abs(off) < 1e-6:
+            break
+        change += off
+    assert abs(off) < 1e-6
+    loading = {f"{t}:{i}": x for t in ("line", "trafo") for i, x in own[f"res_{t}"].loading_percent.items()}
+    voltage = {f"bus {i}": v for i, v in own.res_bus.vm_pu.items() if np.isfinite(v)}
+    return voltage, loading, change, total
+
+
+def broken(net, out, bus, p_mw, band, full, no_worse, now=None):
+    """Return the elements that break a limit in an outage."""
+    base, here = after(net, out, now=now), after(net, out, bus, p_mw, now=now)
+    found = set()
+    for name, v in here[0].items():
+        b, (low, high) = base[0][name], band
+        least = min(low, b - 0.0005) if no_worse and b < low else low
+        most = max(high, b + 0.0005) if no_worse and b > high else high
+        if v < least - 1e-7 or v > most + 1e-7:
+            found.add(name)
+    for name, x in here[1].items():
+        b = base[1][name]
+        if x > (max(full, b + 0.1) if no_worse and b > full else full) + 1e-5:
+            found.add(name)
+    return found
+
+
+def single(net):
+    return [f"{t}:{i}" for t in ("line", "trafo", "gen") for i in net[t].index[net[t].in_service]]
+
+
+CASES = {
+    "case9": (nw.case9, 4, single(nw.case9()), (0.9, 1.1), 110.0, "absolute"),
+    "case39": (nw.case39, 7, OF_39, (0.9, 1.1), 100.0, "no_worse"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_all_hold_at_the_capacity_and_the_one_reported_breaks_above(name):
+    make, bus, outages, band, full, existing = CASES[name]
+    net = make()
+    given = {"buses": bus, "limits": {"vm_pu": list(band), "loading_percent": full}, "existing": existing}
+    found = gridedge.hosting_capacity(net, **given, n_minus_1=outages)
+    whole = gridedge.hosting_capacity(net, **given)
+    assert found.data.attrs["supply_after_outage"] == "headroom"
+    assert any("shared by the units that remain" in r for r in found.remarks)
+    assert found.data.attrs["error_vm_pu"] < 1e-8
+    mw, out = float(found.capacity_mw[0]), str(found.data["outage"].values[0])
+    assert 0 < mw < float(whole.capacity_mw[0])
+    rest = (band, full, existing == "no_worse")
+    for one in outages:
+        assert not broken(net, one, bus, mw, *rest), one
+    stopped = next(o for o in outages if (o if isinstance(o, str) else "+".join(o)) == out)
+    assert str(found.data["element"].values[0]) in broken(net, stopped, bus, mw + 0.02, *rest)
+
+
+def test_what_the_remaining_units_cannot_deliver_is_lack_of_supply():
+    net = nw.case9()
+    wide = {"vm_pu": [0.5, 1.5]}
+    found = gridedge.hosting_capacity(net, buses=6, power_factor=1.0, limits=wide, n_minus_1=["gen:0", "line:1"])
+    assert found.data["kind"].values.tolist() == ["supply"]
+    assert found.data["outage"].values.tolist() == ["gen:0"]
+    mw = float(found.capacity_mw[0])
+    # gen:1 can deliver 270 MW, the slack 250 MW.
+    _, _, change, total = after(net, "gen:0", 6, mw, q_per_p=0.0)
+    assert change == pytest.approx(total, abs=0.02)
+    assert change < total
+    assert float(gridedge.hosting_capacity(net, buses=6, power_factor=1.0, limits=wide).capacity_mw[0]) > mw + 100
+
+
+def test_an_outage_that_nobody_can_stand_in_for_is_left_out_and_said():
+    net = nw.case9()
+    net.gen["max_p_mw"], net.ext_grid["max_p_mw"] = [170.0, 90.0], 80.0
+    found = gridedge.hosting_capacity(
+        net, buses=4, limits={"vm_pu": [0.9, 1.1]}, n_minus_1=["gen:0", "line:1"], supply="headroom"
+    )
+    assert any("1 outages take more than the remaining units can deliver" in r and "gen:0" in r for r in found.remarks)
+    assert float(found.capacity_mw[0]) > 0
+
+
+@pytest.mark.parametrize("table", ["load", "gen"])
+def test_each_step_of_a_background_is_judged(table):
+    # A schedule of generators that moves is solved state by state, moving loads in lanes.
+    net, share = nw.case9(), np.array([0.8, 1.0, 0.9])
+    series = scaled_background(net, table, share, 3600.0 * np.arange(3))
+    band, full = (0.85, 1.1), 90.0
+    limits = {"vm_pu": list(band), "loading_percent": full}
+    outages = ["line:1", "line:4", "gen:1"]
+    given = {"buses": 4, "limits": limits, "background": series, "existing": "no_worse"}
+    found = gridedge.hosting_capacity(net, **given, n_minus_1=outages)
+    whole = gridedge.hosting_capacity(net, **given)
+    assert found.data.attrs["error_vm_pu"] < 1e-8
+    mw = float(found.capacity_mw[0])
+    assert 0 < mw <= float(whole.capacity_mw[0])
+    assert str(found.data["outage"].values[0]) in outages
+    step = int(float(found.data["time_s"][0]) / 3600.0)
+    for k, part in enumerate(share):
+        now = copy.deepcopy(net)
+        for column in ("p_mw", "q_mvar") if table == "load" else ("p_mw",):
+            now[table][column] *= part
+        bases = [after(net, one, now=now) for one in outages]
+        assert all(b is not None for b in bases)
+        if k == step:
+            rest = (str(found.data["outage"].values[0]), 4, mw + 0.02, band, full, False)
+            assert str(found.data["element"].values[0]) in broken(net, *rest, now=now)
+        for one in outages:
+            # Every step has a value of its own without the site: the worst of them holds.
+            assert not broken(net, one, 4, mw, (band[0], band[1]), full, True, now=now) or k != step
