@@ -146,12 +146,12 @@ class OutageStates:
     def exact(self, outage: int, site: Sites) -> tuple[Complex, Float, Float] | None:
         """Return the voltages of one state, and what is read of them, by Newton's method or ``runpp``; None without."""
         change = self.changes[outage]
-        v0, s, _ = self._after(outage, site)
+        v0, s, begin = self._after(outage, site)
         found = None
         if not change.reason and self.trial.within is None:
             found = newton(self.trial.model, v0, s, change)
         elif not change.reason:
-            known = self._shared(outage, site)
+            known = self._shared(outage, site, v0, s, begin)
             if known is not None and known[1]:
                 return None
             found = None if known is None else known[0]
@@ -165,10 +165,11 @@ class OutageStates:
         plain = self.by_runpp(outage, site)
         return None if plain is None else (np.empty(0, dtype=complex), *plain)
 
-    def _shared(self, outage: int, site: Sites) -> tuple[Complex, bool] | None:
+    def _shared(
+        self, outage: int, site: Sites, start: Complex, s: Complex, begin: float
+    ) -> tuple[Complex, bool] | None:
         """Return the voltages of one state in which the remaining units share, and whether they cannot deliver it."""
         model, change = self.trial.model, self.changes[outage]
-        start, s, begin = self._after(outage, site)
         rooms = self._rooms_at(site)
         part, most = rooms.left(change, [self.units[table, position] for table, position, _ in change.lost])
 
@@ -206,7 +207,7 @@ class OutageStates:
             return False
         if self.changes[outage].reason:
             return self._runpp_shared(outage, site)[1]
-        known = self._shared(outage, site)
+        known = self._shared(outage, site, *self._after(outage, site))
         return known is not None and known[1]
 
     def by_runpp(self, outage: int, site: Sites) -> tuple[Float, Float] | None:
