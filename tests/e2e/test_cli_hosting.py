@@ -150,7 +150,7 @@ def test_hosting_prints_a_curve():
 
 
 def test_outages_by_the_command_line_lower_the_capacity(tmp_path):
-    asked = ["hosting", "case9", "--bus", "4", "--existing", "no_worse", "--tol-mw", "0.1"]
+    asked = ["hosting", _case9(tmp_path), "--bus", "4", "--existing", "no_worse", "--tol-mw", "0.1"]
     given = tmp_path / "outages.yaml"
     given.write_text("outages:\n  - line:4\n  - {name: both, out: [line:1, gen:1]}\n", encoding="utf-8")
     found = {}
@@ -176,9 +176,18 @@ def test_outages_that_cannot_be_used_are_refused(tmp_path):
         (["--outages", str(tmp_path / "none.yaml")], "no such file of outages"),
         (["--emergency-percent", "120"], "about outages"),
     ):
-        done = CliRunner().invoke(app, ["hosting", "case9", "--bus", "4", *more])
+        done = CliRunner().invoke(app, ["hosting", _case9(tmp_path), "--bus", "4", *more])
         assert isinstance(done.exception, InputError), done.output
         assert text in str(done.exception)
+
+
+def _case9(folder):
+    import pandapower as pp
+    from pandapower import networks
+
+    path = folder / "case9.json"
+    pp.to_json(networks.case9(), str(path))
+    return str(path)
 
 
 def _limits(folder):
