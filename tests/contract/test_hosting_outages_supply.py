@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 import gridedge
+from gridedge.grid.engines.outages import cases
+from gridedge.grid.engines.secured import Held
 from gridedge.grid.inject import scaled_background
+from gridedge.grid.outage_states import Sites
+from gridedge.grid.trial import Trial
+from gridedge.grid.trial_outages import TrialOutages
 
 pp = pytest.importorskip("pandapower")
 from pandapower import networks as nw  # noqa: E402
@@ -102,6 +107,32 @@ def test_all_hold_at_the_capacity_and_the_one_reported_breaks_above(name):
         assert not broken(net, one, bus, mw, *rest), one
     stopped = next(o for o in outages if (o if isinstance(o, str) else "+".join(o)) == out)
     assert str(found.data["element"].values[0]) in broken(net, stopped, bus, mw + 0.02, *rest)
+
+
+def test_every_outage_has_the_voltages_and_loadings_of_runpp_whatever_it_takes_away():
+    # Units that are lost or cut off, load that is cut off, with a site and without: the inner loop and runpp.
+    net = nw.case9()
+    net.load.loc[0, "p_mw"], net.ext_grid["min_p_mw"] = 150.0, 0.0
+    bus = pp.create_bus(net, 345.0)
+    pp.create_line_from_parameters(net, 8, bus, 1.0, 0.1, 0.5, 0.0, max_i_ka=1.0)
+    pp.create_load(net, bus, 60.0)
+    tried = Trial(net, [4], Q_PER_P, None, None, "headroom")
+    outages = TrialOutages(tried, cases(tried.own, ["line:2", "line:3", "line:9", "gen:0", ("gen:1", "line:9")]))
+    nothing = np.full(len(tried.model.readout.bus_index), np.inf)
+    held = Held(np.full_like(nothing, 0.9), np.full_like(nothing, 1.1), np.full(10, 100.0), False, 0.0, 0.0, 0.0)
+    for p_mw in (0.0, 30.0):
+        site = Sites(np.array([0]), np.array([p_mw]), np.array([0]))
+        for k, label in enumerate(outages.labels):
+            seen = outages.see(site, held, np.array([k]))
+            assert seen.solved.all(), label
+            vm, loading = outages.one.by_runpp(k, site)
+            assert float(seen.margin[0, 0, 0]) == pytest.approx(np.nanmin(vm) - 0.9, abs=1e-8), label
+            assert float(seen.margin[0, 2, 0]) == pytest.approx(100.0 - np.nanmax(loading), abs=1e-5), label
+            found = outages.one.exact(k, site)
+            assert np.nanmax(np.abs(found[1] - vm)) < 1e-8
+            if label in {"line:2", "gen:0"}:
+                by_hand = after(net, label, 4, p_mw)
+                assert np.nanmax(loading) == pytest.approx(max(by_hand[1].values()), abs=1e-3), label
 
 
 def test_what_the_remaining_units_cannot_deliver_is_lack_of_supply():
