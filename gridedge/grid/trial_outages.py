@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,40 +12,15 @@ from numpy.typing import NDArray
 from gridedge.errors import RunError
 from gridedge.grid.contingency import Demand
 from gridedge.grid.engines.buffers import LANES, Lanes
-from gridedge.grid.engines.lowrank import newton
 from gridedge.grid.engines.model import Complex, Model
 from gridedge.grid.engines.outages import NO_REFERENCE, Case, Change
-from gridedge.grid.engines.reference import FAR_PU
-from gridedge.grid.engines.secure import UNSOLVED, Security, by_runpp
+from gridedge.grid.engines.secure import Security
 from gridedge.grid.engines.secured import EXACT_PU, Held, Secured, States
-from gridedge.grid.engines.within import as_found
+from gridedge.grid.outage_states import OutageStates, Sites
 from gridedge.grid.trial import Float, Index, Trial
 
 _TOGETHER = 256  # states that are solved at once
 _AGREE_PU, _AGREE_PERCENT = 1e-8, 1e-4
-
-
-@dataclass(frozen=True)
-class Sites:
-    """Which site is tried in which state.
-
-    Parameters
-    ----------
-    row : ndarray, shape (state,)
-        Number of the row of the trial.
-    p_mw : ndarray, shape (state,)
-        Size of the site. [MW]
-    step : ndarray, shape (state,)
-        Step of the series.
-    """
-
-    row: Index
-    p_mw: Float
-    step: Index
-
-    def pick(self, states: Any) -> Sites:
-        """Return some states."""
-        return Sites(self.row[states], self.p_mw[states], self.step[states])
 
 
 @dataclass
@@ -91,26 +65,34 @@ class TrialOutages:
 
     Notes
     -----
-    An outage means what it means to :func:`gridedge.contingencies`: what a lost unit delivered, and what is no longer
-    drawn, is for the reference.  Before the outage the site is supplied as the trial says; so what a unit delivers,
-    and takes with it, may depend on the size of the site.
+    An outage takes away what it takes away in :func:`gridedge.contingencies`.  What that leaves over or short is for
+    the reference, or, where the trial's units share in proportion to their headroom, for the units that remain, in
+    proportion to theirs (:mod:`gridedge.grid.engines.outage_shares`).
+
+    Raises
+    ------
+    InputError
+        If units share and the net has several reference buses.
     """
 
     def __init__(self, trial: Trial, chosen: Sequence[Case]):
         self.trial, self.cases = trial, list(chosen)
         self.security = Security(trial.own, trial.model, self.cases, trial.moving)
+        self.one = OutageStates(trial, self.security)
         self.changes = self.security.changes
         rows = trial.model.v0.size
         self.black = np.array([c.dark.size == rows or c.reason == NO_REFERENCE for c in self.changes], dtype=bool)
-        lost = sorted({(table, position) for c in self.changes for table, position, _ in c.lost})
-        self.units = {unit: k for k, unit in enumerate(lost)}
         zero = np.zeros(trial.steps)
         self._none = Sites(np.zeros(trial.steps, dtype=np.intp), zero, np.arange(trial.steps, dtype=np.intp))
-        middle = self._base(self._none)[0].mean(axis=1)
-        self.fast = Secured(trial.model, middle, self.changes, self.units, self.security.out, self.security.terminals)
+        middle, one = self.one.base(self._none)[0].mean(axis=1), self.one
+        out, terminals = self.security.out, self.security.terminals
+        self.fast = Secured(trial.model, middle, self.changes, one.units, out, terminals, one.rooms)
         self.slow = self.fast.slow.copy()
+        if trial.dear:  # the schedule moves, and with it what units have left: state by state
+            self.slow[:] = True
         self.own: dict[int, tuple[Secured, Complex]] = {}
         self.unsolvable: dict[int, list[int]] = {}
+        self.unsupplied: set[int] = set()
         self._find_hard()
 
     def _find_hard(self) -> None:
@@ -123,10 +105,15 @@ class TrialOutages:
         hard = usable[~solved[:, : self.trial.steps].all(axis=1)]
         for c in [*hard.tolist(), *np.flatnonzero(self.slow & ~self.black).tolist()]:
             change = self.changes[c]
-            found = [self._exact(c, self._none.pick([t])) for t in range(self.trial.steps)]
+            found = [self.one.exact(c, self._none.pick([t])) for t in range(self.trial.steps)]
             lost = [t for t, one in enumerate(found) if one is None]
             if lost:
                 self.unsolvable[c] = lost
+                if self.one.lacks_supply(c, self._none.pick(lost[:1])):
+                    self.unsupplied.add(c)
+            if self.trial.dear:
+                self.slow[c] = True
+                continue
             voltages = [one[0] for one in found if one is not None]
             self.slow[c] = True
             if voltages and all(v.size for v in voltages) and not change.dark.size and not change.reason:
@@ -134,7 +121,7 @@ class TrialOutages:
                 nobody = np.empty(0, dtype=np.intp)
                 rest = Change(nobody, np.empty((0, 0), dtype=complex), nobody, change.lost, nobody, "")
                 out, terminals = [self.security.out[c]], self.security.terminals
-                self.own[c] = Secured(model, v, [rest], self.units, out, terminals), v
+                self.own[c] = Secured(model, v, [rest], self.one.units, out, terminals, self.one.rooms), v
                 self.slow[c] = False
 
     @property
@@ -248,7 +235,7 @@ class TrialOutages:
         return found
 
     def _fill(self, margin: Float, where: NDArray[np.int32], outage: int, site: Sites, held: Held) -> bool:
-        found = self._exact(outage, site)
+        found = self.one.exact(outage, site)
         if found is None:
             return False
         _, vm, loading = found
@@ -270,7 +257,7 @@ class TrialOutages:
             return held
         low, high, full = held.low.copy(), held.high.copy(), held.full.copy()
         for t in range(self.trial.steps):
-            found = self._exact(outage, self._none.pick([t]))
+            found = self.one.exact(outage, self._none.pick([t]))
             if found is None:
                 continue
             _, vm, loading = found
@@ -281,30 +268,6 @@ class TrialOutages:
                 full = np.where(over, np.fmax(full, loading + held.worse_percent), full)
         return replace(held, low=low, high=high, full=full)
 
-    def _exact(self, outage: int, site: Sites) -> tuple[Complex, Float, Float] | None:
-        """Return the voltages of one state, and what is read of them, by Newton's method or ``runpp``; None without."""
-        change = self.changes[outage]
-        v0, s, unit = self._base(site)
-        s = s[:, 0].copy()
-        for table, position, row in change.lost:
-            s[row] -= unit[self.units[table, position], 0]
-        found = None if change.reason else newton(self.trial.model, v0[:, 0], s, change)
-        if found is not None:
-            away = np.abs(np.abs(found) - np.abs(v0[:, 0]))
-            away[change.dark] = 0.0
-            if (away <= FAR_PU).all():
-                reading = self.security.reading(np.array([outage]), [change])
-                read = reading.read(0, found[:, None].copy(), np.array([1], dtype=np.int8))
-                return found, read.vm_pu[0], read.loading_percent[0]
-        plain = self.by_runpp(outage, site)
-        return None if plain is None else (np.empty(0, dtype=complex), *plain)
-
-    def by_runpp(self, outage: int, site: Sites) -> tuple[Float, Float] | None:
-        """Return voltages (bus,) [pu] and loadings (branch,) [%] of one state by ``runpp``; None without a solution."""
-        own = self._net(site)
-        (read,) = by_runpp(own, [], [self.cases[outage]], np.array([0]))
-        return None if read.how[0] == UNSOLVED else (read.vm_pu[0], read.loading_percent[0])
-
     def apart_from_runpp(self, outage: int, site: Sites, held: Held) -> float:
         """Return the largest difference of a state's voltage margins from plain ``runpp``, in pu.
 
@@ -314,7 +277,7 @@ class TrialOutages:
             If it is above 1e-8 pu, or 1e-4 % of a loading: better no number than a wrong one.
         """
         seen = self.see(site, held, np.array([outage]))
-        true = self.by_runpp(outage, site)
+        true = self.one.by_runpp(outage, site)
         if true is None or not seen.which.size or not seen.solved[0, 0]:
             return 0.0
         mine = seen.margin[0, :, 0]
@@ -331,66 +294,6 @@ class TrialOutages:
             raise RunError(f"The outage of {self.cases[outage].label} with a site differs from runpp by {off}.")
         return max(apart[:2])
 
-    def _net(self, site: Sites) -> Any:
-        """Return the net of one state, as ``runpp`` takes it."""
-        import pandapower as pp
-
-        trial, step = self.trial, int(site.step[0])
-        own = trial.net_at(step)
-        drawn = float(site.p_mw[0] * trial.shape[step])
-        readout = trial.model.readout
-        bus = readout.bus_index[readout.bus_row == trial.rows[site.row[0]]][0]
-        pp.create_sgen(own, int(bus), -drawn, -drawn * trial.q_per_p)
-        if trial.within is not None:
-            as_found(own, trial.within.units, trial.within.supplied(self._values(site)))
-        return own
-
-    def _values(self, sites: Sites) -> Float:
-        x = np.empty((sites.p_mw.size, self.trial.base.shape[1] + self.trial.rows.size))
-        for row in np.unique(sites.row):
-            mine = sites.row == row
-            x[mine] = self.trial.states(int(row), sites.p_mw[mine], sites.step[mine])
-        return x
-
-    def _base(self, sites: Sites) -> tuple[Complex, Complex, Complex]:
-        """Return voltages and injections (row, state) without outage, and what units deliver (unit, state), in pu."""
-        trial, model = self.trial, self.trial.model
-        x, count = self._values(sites), sites.p_mw.size
-        lanes = Lanes(model.v0.size, count)
-        solved = trial.solve(x, lanes)
-        v = lanes.take(np.arange(count))
-        v[:, ~solved] = np.nan
-        s = trial.still[:, None] + trial.p @ x.T + 1j * (trial.q @ x.T)
-        # At a controlled bus: what stays when its unit goes, moving elements aside.
-        s.imag[model.pv] += (self._kept_q() - model.s0.imag[model.pv])[:, None]
-        unit = np.empty((len(self.units), count), dtype=complex)
-        place: dict[tuple[str, int], int] = {}
-        if trial.within is not None:
-            s.real = (v * np.conj(model.y @ v)).real
-            found = zip(trial.within.units.table, trial.within.units.index.tolist(), strict=True)
-            place = {one: k for k, one in enumerate(found)}
-            delivered = np.asarray(trial.within.extra["p_unit_mw"]) / model.base_mva
-        for (table, position), k in self.units.items():
-            total, scaling = (part[position] for part in self.security.units[table])
-            unit[k] = total
-            first = 0
-            for m in trial.moving:
-                at = np.flatnonzero(m.rows == position)
-                if m.table == table and at.size:
-                    moved = x[:, first + at[0]] * scaling
-                    unit[k] = moved + 1j * unit[k].imag if m.column == "p_mw" else unit[k].real + 1j * moved
-                first += m.rows.size
-            known = place.get((table, int(trial.own[table].index[position])))
-            if known is not None:
-                unit[k] = delivered[:, known] + 1j * unit[k].imag
-        return v, s, unit
-
-    def _kept_q(self) -> Float:
-        """Return the reactive injection of the controlled rows in the base state, units aside, in pu."""
-        model, security = self.trial.model, self.security
-        moved = sum((m @ base for m, base in security.parts), np.zeros(model.v0.size, dtype=complex))
-        return np.asarray((security.still + moved).imag[model.pv])
-
     def _states(self, none: Sites, sites: Sites) -> States:
         """Return states for the inner loop, those without a site first, both padded to whole blocks."""
         parts, counts = [], []
@@ -399,12 +302,12 @@ class TrialOutages:
             parts.append(part.pick(np.minimum(np.arange(padded), max(part.p_mw.size - 1, 0))))
             counts.append(padded // LANES)
         both = Sites(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("row", "p_mw", "step")))
-        v, s, unit = self._base(both)
+        v, s, unit, change = self.one.base(both)
         here, rows = np.arange(both.p_mw.size), self.trial.model.v0.size
         lanes = Lanes(rows, here.size), Lanes(rows, here.size)
         lanes[0].put(here, v)
         lanes[1].put(here, s)
-        return States(*lanes, unit, counts[0])
+        return States(*lanes, unit, change, counts[0])
 
 
 def _without(model: Model, change: Change) -> Model:

@@ -155,3 +155,53 @@ def test_what_would_change_nothing_beside_a_wish_is_refused(more):
 def test_hosting_prints_a_curve():
     done = CliRunner().invoke(app, ["hosting", "mv_oberrhein", "--bus", "81", "-l", "ratings", "--curve"])
     assert "room_loading_percent" in done.output
+
+
+def test_outages_by_the_command_line_lower_the_capacity(tmp_path):
+    asked = ["hosting", _case9(tmp_path), "--bus", "4", "--existing", "no_worse", "--tol-mw", "0.1"]
+    given = tmp_path / "outages.yaml"
+    given.write_text("outages:\n  - line:4\n  - {name: both, out: [line:1, gen:1]}\n", encoding="utf-8")
+    found = {}
+    for name, more in (
+        ("whole", []),
+        ("listed", ["--outages", str(given)]),
+        ("emergency", ["--outages", str(given), "--emergency-percent", "150"]),
+        ("all", ["--n-1"]),
+    ):
+        out = tmp_path / f"{name}.csv"
+        done = CliRunner().invoke(app, [*asked, "-l", str(_limits(tmp_path)), *more, "-o", str(out)])
+        assert done.exit_code == 0, done.output
+        found[name] = float(pd.read_csv(out, index_col="bus").loc[4, "capacity_mw"])
+        assert ("outage" in done.output.splitlines()[0].split()) == bool(more)
+        assert ("shared by the units that remain" in done.output) == bool(more)
+        assert ("emergency rating is given" in done.output) == (name in {"listed", "all"})
+    assert found["all"] <= found["listed"] < found["emergency"] <= found["whole"]
+
+
+def test_outages_that_cannot_be_used_are_refused(tmp_path):
+    for more, text in (
+        (["--n-1", "--outages", "substation"], "both given"),
+        (["--outages", str(tmp_path / "none.yaml")], "no such file of outages"),
+        (["--emergency-percent", "120"], "about outages"),
+    ):
+        done = CliRunner().invoke(app, ["hosting", _case9(tmp_path), "--bus", "4", *more])
+        assert isinstance(done.exception, InputError), done.output
+        assert text in str(done.exception)
+
+
+def _case9(folder):
+    import pandapower as pp
+    from pandapower import networks
+
+    path = folder / "case9.json"
+    pp.to_json(networks.case9(), str(path))
+    return str(path)
+
+
+def _limits(folder):
+    """Return a file of limits that case9 keeps without a site."""
+    path = folder / "limits.yaml"
+    band, rating = "vm_pu: [0.8, 1.1]", "loading_percent: 110"
+    text = f"limits:\n  - {{limit: voltage, name: band, {band}}}\n  - {{limit: loading, name: rating, {rating}}}\n"
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -29,11 +29,16 @@ def found(net):
     return gridedge.hosting_capacity(net, buses=DALLAS, supply="auto")
 
 
-def shared(net, bus, p_mw):
-    """Solve with the site, all units taking their part of it and of the losses; return the loadings."""
+def shared(net, bus, p_mw, out=None):
+    """Solve with the site and an outage, all units left taking their part of what is missing; return the loadings."""
     own = copy.deepcopy(net)
     pp.runpp(own, tolerance_mva=1e-8)
     slack_mw = float(own.res_ext_grid.p_mw.sum())
+    lost_mw = 0.0
+    if out is not None:
+        table, index = out.split(":")
+        own[table].at[int(index), "in_service"] = False
+        lost_mw = float(own.gen.p_mw.at[int(index)]) if table == "gen" else 0.0
     alive = own.gen.in_service.to_numpy()
     assert not own.gen.slack[alive].any()
     scheduled = own.gen.p_mw.to_numpy().copy()
@@ -41,7 +46,7 @@ def shared(net, bus, p_mw):
     slack_room = max(float(own.ext_grid.max_p_mw.iloc[0]) - slack_mw, 0.0)
     total = room.sum() + slack_room
     pp.create_load(own, bus, p_mw, p_mw * np.tan(np.arccos(0.98)))
-    change = p_mw
+    change = p_mw + lost_mw
     for _ in range(20):
         own.gen["p_mw"] = scheduled + change * room / total
         pp.runpp(own, tolerance_mva=1e-8, init="results")
@@ -74,3 +79,20 @@ def test_with_the_slack_alone_it_is_the_slack_that_stops_the_site(net, found):
     alone = gridedge.hosting_capacity(net, buses=DALLAS[0], supply="slack")
     assert bool(alone.data["at_slack"][0])
     assert float(alone.capacity_mw[0]) < 0.5 * float(found.capacity_mw[0])
+
+
+def test_after_an_outage_no_bus_stops_at_the_slack_and_runpp_says_the_same(net):
+    largest = f"gen:{net.gen.p_mw.where(net.gen.in_service).idxmax()}"
+    given = {"limits": {"vm_pu": [0.9, 1.1], "loading_percent": 100}, "existing": "no_worse"}
+    secure = gridedge.hosting_capacity(net, buses=DALLAS, **given, n_minus_1=[largest, "line:1089", "impedance:354"])
+    assert not secure.data["at_slack"].any()
+    assert secure.data["outage"].values.tolist()[0] == "line:1089"
+    assert secure.data["outage"].values.tolist()[2] == "impedance:354"
+    assert secure.data.attrs["error_vm_pu"] < 1e-8
+    bus, mw, out = (secure.data[name].values[0] for name in ("bus", "capacity_mw", "outage"))
+    assert shared(net, int(bus), float(mw), str(out)).max() <= 100.0 + 1e-4
+    above = shared(net, int(bus), float(mw) + 0.1, str(out))
+    assert above.idxmax() == str(secure.data["element"].values[0])
+    assert above.max() > 100.0 + 1e-4
+    # What the largest unit delivered comes from all, so it is not this outage that stops anybody.
+    assert shared(net, int(bus), float(mw), largest).max() <= 100.0 + 1e-4

@@ -102,6 +102,21 @@ def jacobian_of(linear: Linear) -> sp.csc_matrix:
     return sp.csc_matrix(sp.bmat(blocks))
 
 
+def reference_row(linear: Linear, ref: int, change: Change | None) -> Float:
+    """Return how the active power of a reference bus depends on all unknowns, after an outage where one is given."""
+    model, v = linear.model, linear.v
+    whole = np.zeros(2 * linear.free.size)
+    parts = [(part[ref].toarray().ravel().real, np.arange(v.size)) for part in _derivatives(model.y, v)]
+    if change is not None:
+        place = int(np.searchsorted(change.rows, ref))
+        more = _dense_derivatives(change.dy, v[change.rows])[place].real
+        parts += [(half, change.rows) for half in np.split(more, 2)]
+    for k, (values, rows) in enumerate(parts):
+        unknown = (linear.angle if k % 2 == 0 else linear.magnitude)[rows]
+        whole[unknown[unknown >= 0]] += values[unknown >= 0]
+    return whole
+
+
 def prepare(linear: Linear, changes: Sequence[Change]) -> Prepared:
     """Work out how each outage corrects a solution of the net without it.
 

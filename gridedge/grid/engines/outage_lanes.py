@@ -100,12 +100,50 @@ def _note_two(spare, value, element, room, at):
 
 
 @compiled
+def _correct(f, w_of, c_of, rank, reads, g0, r0, gain, read_from):
+    """Turn a solution without outage into one with it, by Woodbury's identity, in place."""
+    for e in range(rank):
+        t = splat(0.0)
+        for r in range(reads):
+            t = t + gain[g0 + e * reads + r] * widen(load(f, read_from[r0 + r]))
+        store(c_of, e, narrow(t))
+    if rank:
+        for j in range(w_of.shape[0]):
+            u = load(f, j)
+            for e in range(rank):
+                u = u - w_of[j, e] * load(c_of, e)
+            store(f, j, u)
+
+
+@compiled
+def _parts(of_row, of_lost, part, ref, none, dark, lost_row, lost_unit, first, stop):
+    """Write the part of every row in a change of generation, and return the room of all that remain.
+
+    As :meth:`gridedge.grid.engines.outage_shares.Rooms.left`.
+    """
+    for i in range(part.size):
+        part[i] = 0.0 if dark[i] else of_row[i]
+    for e in range(first, stop):
+        if not dark[lost_row[e]]:
+            part[lost_row[e]] -= of_lost[lost_unit[e]]
+    room = part.sum()
+    if room > none:
+        for i in range(part.size):
+            part[i] /= room
+        return room
+    part[:] = 0.0
+    part[ref] = 1.0
+    return max(room, 0.0)
+
+
+@compiled
 def outages_of_states(
     tiles, which, zero_blocks, blocks, all_rows, s_re, s_im, start_re, start_im, held, lower, upper, l_val, u_val,
     d_val, y_ptr, y_col, y_re, y_im, angle_to, magnitude_to, angle_from, magnitude_from, eq_ptr, eq_to, read_ptr,
     read_from, gain_ptr, gain, dy_ptr, dy_row, dyv_ptr, dyv_re, dyv_im, freed_ptr, freed_row, dark_ptr, dark_row,
     lost_ptr, lost_row, lost_unit, unit_re, unit_im, out_ptr, out_branch, terminals, bus_row, branches_flat, low, high,
-    full, loosen, worse_pu, worse_percent, noise, tolerance, most, far, margin, where, solved,
+    full, loosen, worse_pu, worse_percent, noise, ref, up_row, down_row, up_lost, down_lost, none, g_first, g_stop,
+    g_at, g_val, change, tolerance, most, far, margin, where, solved,
 ):  # fmt: skip
     """Solve outages of blocks of states, and write how near each is to its limits.
 
@@ -130,13 +168,29 @@ def outages_of_states(
         Rows of the ends of every branch; -1 where it has no such end.
     loosen : bool
         Whether what breaks a limit in an outage without the site is held to its own worst value there.
+    ref : int
+        Row of the reference bus where remaining units share what is not scheduled; -1 where it is for the reference.
+    up_row, down_row, up_lost, down_lost
+        Headroom and footroom by row, and of the units that may be lost. [pu]
+    none : float
+        A change of generation by less is none. [pu]
+    g_first, g_stop : ndarray, shape (outage,)
+        Where in ``g_at``, ``g_val`` it stands how the power of the reference bus depends on the unknowns.
+    change : ndarray, shape (state,)
+        Change of generation without outage. [pu]
     margin, where : ndarray, shape (outage, 4, state)
         Smallest margin of each of ``KINDS`` and the second of a loading, and whose it is; negative is beyond.  The
         states without a site are held to the limits as they stand.
     tolerance : float
         Error at which a state is solved. [pu]
     solved : ndarray of bool, shape (outage, state)
-        Whether the state contracts and stays near the state without outage.
+        Whether the state contracts, stays near the state without outage, and lies within the headroom of the units.
+
+    Notes
+    -----
+    Where units share, the change of generation ``t`` is one more unknown, and the active power of the reference bus its
+    equation: with ``y = J^-1 f``, ``z = J^-1 part`` and the gradient ``g`` of that power, the bordered system gives the
+    step of ``t`` as ``(f_ref - g y) / (g z - part_ref)``, and that of the voltages as ``y + z`` times it.
     """
     n = held.size
     m = d_val.size
@@ -144,6 +198,9 @@ def outages_of_states(
     vr, vi, vm, back = rows(n, s_re), rows(n, s_re), rows(n, s_re), rows(MOST_RANK, s_re)
     f, w_of, c_of = rows(m, l_val), rows(m, l_val), rows(MOST_RANK, l_val)
     step, before, spare, room = rows(1, s_re), rows(1, s_re), rows(1, s_re), rows(4, s_re)
+    total, rise, fall, off_ref = rows(1, s_re), rows(1, s_re), rows(1, s_re), rows(1, s_re)
+    up, down, z_up, z_down = np.zeros(n), np.zeros(n), np.zeros(m, np.float32), np.zeros(m, np.float32)
+    up_total, by_up, by_down = 0.0, -1.0, -1.0
     at = np.empty((4, LANES), np.int64)
     done = np.empty(LANES, np.int64)
     ahead_re, ahead_im = np.ones(n), np.zeros(n)
@@ -179,6 +236,22 @@ def outages_of_states(
             w_of[eq_to[e0 + e], e] = 1.0
         if rank:
             _solve(w_of, lower, upper, l_val, u_val, d_val)
+        if ref >= 0:
+            up_total = _parts(up_row, up_lost, up, ref, none, dark, lost_row, lost_unit, lost_ptr[k], lost_ptr[k + 1])
+            _parts(down_row, down_lost, down, ref, none, dark, lost_row, lost_unit, lost_ptr[k], lost_ptr[k + 1])
+            for j in range(m):
+                store(f, j, splat(np.float32(0.0)))
+            for i in range(n):
+                if angle_to[i] >= 0:
+                    f[angle_to[i], 0], f[angle_to[i], 1] = up[i], down[i]
+            _solve(f, lower, upper, l_val, u_val, d_val)
+            _correct(f, w_of, c_of, rank, reads, g0, r0, gain, read_from)
+            by_up, by_down = -up[ref], -down[ref]
+            for j in range(m):
+                z_up[j], z_down[j] = f[j, 0], f[j, 1]
+            for e in range(g_first[k], g_stop[k]):
+                by_up += g_val[e] * z_up[g_at[e]]
+                by_down += g_val[e] * z_down[g_at[e]]
         if loosen:
             low_c[:], high_c[:], full_c[:] = low, high, full
         ahead = False
@@ -195,9 +268,20 @@ def outages_of_states(
                 store(vm, i, root(a * a + b * b))
             done[:] = 0
             before[0, :] = 0.0
+            if ref >= 0:  # as if the outage changed no losses
+                for w in range(LANES):
+                    total[0, w] = change[first + w]
+                    for e in range(lost_ptr[k], lost_ptr[k + 1]):
+                        if not dark[lost_row[e]]:
+                            total[0, w] += unit_re[lost_unit[e], first + w]
+                for e in range(dark_ptr[k], dark_ptr[k + 1]):
+                    store(total, 0, load(total, 0) + load(s_re, base + dark_row[e]))
             for _ in range(most):
+                if ref >= 0:
+                    store(rise, 0, larger(load(total, 0), splat(0.0)))
+                    store(fall, 0, smaller(load(total, 0), splat(0.0)))
                 for i in range(n):
-                    if angle_to[i] < 0:
+                    if angle_to[i] < 0 and i != ref:
                         continue
                     if dark[i]:
                         store(f, angle_to[i], splat(np.float32(0.0)))
@@ -227,23 +311,31 @@ def outages_of_states(
                                     back[1, w] = unit_im[lost_unit[e], first + w]
                                 p = p + load(back, 0)
                                 q = q + load(back, 1)
+                    if ref >= 0:
+                        p = p - up[i] * load(rise, 0) - down[i] * load(fall, 0)
+                        if i == ref:
+                            store(off_ref, 0, p)
+                            continue
                     store(f, angle_to[i], narrow(p))
                     if held[i] and not freed[i]:
                         store(f, magnitude_to[i], splat(np.float32(0.0)))
                     else:
                         store(f, magnitude_to[i], narrow(q))
                 _solve(f, lower, upper, l_val, u_val, d_val)
-                for e in range(rank):
-                    t = splat(0.0)
-                    for r in range(reads):
-                        t = t + gain[g0 + e * reads + r] * widen(load(f, read_from[r0 + r]))
-                    store(c_of, e, narrow(t))
-                if rank:
+                _correct(f, w_of, c_of, rank, reads, g0, r0, gain, read_from)
+                if ref >= 0:
+                    t = load(off_ref, 0)
+                    for e in range(g_first[k], g_stop[k]):
+                        t = t - g_val[e] * widen(load(f, g_at[e]))
+                    store(off_ref, 0, t)
+                    for w in range(LANES):
+                        rises = total[0, w] >= 0
+                        by = off_ref[0, w] / (by_up if rises else by_down)
+                        total[0, w] -= by
+                        rise[0, w], fall[0, w] = (by, 0.0) if rises else (0.0, by)
+                    more, less_by = narrow(load(rise, 0)), narrow(load(fall, 0))
                     for j in range(m):
-                        u = load(f, j)
-                        for e in range(rank):
-                            u = u - w_of[j, e] * load(c_of, e)
-                        store(f, j, u)
+                        store(f, j, load(f, j) + z_up[j] * more + z_down[j] * less_by)
                 worst = splat(0.0)
                 for i in range(n):
                     if angle_from[i] < 0 or dark[i]:
@@ -276,6 +368,8 @@ def outages_of_states(
                         if not abs(vm[i, w] - np.sqrt(start_re[base + i, w] ** 2 + start_im[base + i, w] ** 2)) <= far:
                             done[w] = 2
             for w in range(LANES):
+                if ref >= 0 and total[0, w] > up_total + none:  # more than the units that remain can deliver
+                    done[w] = 2
                 solved[tile, first + w] = done[w] == 1
                 if done[w] != 1:
                     for i in range(n):

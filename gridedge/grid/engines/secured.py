@@ -14,8 +14,9 @@ from gridedge.errors import RunError
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.buffers import LANES, Lanes
 from gridedge.grid.engines.factors import ordering, triangles
-from gridedge.grid.engines.lowrank import Linear, jacobian_of, linearise, prepare
+from gridedge.grid.engines.lowrank import Linear, jacobian_of, linearise, prepare, reference_row
 from gridedge.grid.engines.model import Complex, Float, Model
+from gridedge.grid.engines.outage_shares import Rooms
 from gridedge.grid.engines.outages import Change
 from gridedge.grid.engines.threads import on_threads
 
@@ -59,9 +60,11 @@ class States:
     Parameters
     ----------
     v, s : Lanes
-        Voltages and injections. [pu]
+        Voltages and injections; where units share, those of the schedule. [pu]
     unit : ndarray, shape (unit, state)
-        What every unit that may be lost delivers. [pu]
+        What every unit that may be lost delivers; where units share, by its schedule. [pu]
+    change : ndarray, shape (state,)
+        What all units deliver beyond their schedule; 0 where they do not share. [pu]
     zero : int
         Blocks of states without a site.
     """
@@ -69,6 +72,7 @@ class States:
     v: Lanes
     s: Lanes
     unit: Complex
+    change: Float
     zero: int
 
 
@@ -89,6 +93,8 @@ class Secured:
         Branches that are out, per outage.
     terminals : ndarray, shape (branch, 3)
         Rows of the ends of every branch; -1 where it has no such end.
+    rooms : Rooms, optional
+        What units can deliver more and less, where they share what an outage changes; without, it is for the reference.
 
     Raises
     ------
@@ -104,6 +110,7 @@ class Secured:
         units: dict[tuple[str, int], int],
         out: Sequence[Sequence[int]],
         terminals: NDArray[np.intp],
+        rooms: Rooms | None = None,
     ):
         linear = linearise(model, v)
         if linear is None:
@@ -132,6 +139,7 @@ class Secured:
             angle_to, magnitude_to, angle_from, magnitude_from, *flat[:-2],
         )  # fmt: skip
         self._after = (*flat[-2:], terminals.astype(np.int64), branches[0][0], branches[1])
+        self._rooms = _shared(linear, changes, source, rooms, len(units))
 
     def margins(
         self, which: NDArray[np.intp], states: States, held: Held, error_pu: float = EXACT_PU
@@ -151,7 +159,7 @@ class Secured:
             outages_of_states, which.size, which.astype(np.int64), states.zero, blocks, self.rows, states.s.re,
             states.s.im, states.v.re, states.v.im, *self._before, unit_re, unit_im, *self._after,
             held.low, held.high, held.full, held.loosen, held.worse_pu, held.worse_percent, held.noise,
-            error_pu, _MOST, reference.FAR_PU, margin, where, solved,
+            *self._rooms, states.change, error_pu, _MOST, reference.FAR_PU, margin, where, solved,
         )  # fmt: skip
         return margin, where, solved
 
@@ -188,6 +196,30 @@ def _flat(
         *_joined([c.dark for c in changes]), *_joined(lost_row), _joined(lost_unit)[1],
         *_joined([np.array(o, dtype=np.int64) for o in out]),
     ), slow  # fmt: skip
+
+
+def _shared(
+    linear: Linear, changes: Sequence[Change], source: Index, rooms: Rooms | None, units: int
+) -> tuple[Any, ...]:
+    """Return what the inner loop needs where units share: their room, and how the reference's power depends on all."""
+    ptr = np.zeros((2, len(changes)), dtype=np.int64)
+    if rooms is None:
+        rows = np.zeros((2, linear.model.v0.size))
+        return -1, *rows, *np.zeros((2, units)), 0.0, *ptr, np.zeros(0, dtype=np.int64), np.zeros(0)
+    whole = reference_row(linear, rooms.ref, None)
+    at = np.flatnonzero(whole)
+    places, values = [source[at]], [whole[at]]
+    ptr[1] = size = at.size
+    for k, change in enumerate(changes):
+        if rooms.ref in change.rows:
+            own = reference_row(linear, rooms.ref, change)
+            at = np.flatnonzero(own)
+            places.append(source[at])
+            values.append(own[at])
+            ptr[:, k] = size, size + at.size
+            size += at.size
+    row, lost = np.ascontiguousarray(rooms.row), np.ascontiguousarray(rooms.lost)
+    return rooms.ref, *row, *lost, rooms.none, *ptr, np.concatenate(places), np.concatenate(values)
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> tuple[Index, NDArray[Any]]:

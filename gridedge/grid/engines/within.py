@@ -55,12 +55,16 @@ class Within:
     def supplied(self, x: Float) -> Supplied:
         """Return the states of values (state, element), with what their units deliver."""
         s = self.still[:, None] + self.p @ x.T + 1j * (self.q @ x.T)
+        return within_limits(
+            self.model, self.units, s, q_limits=self.q_limits, headroom=self.headroom, p_mw=self.schedule_mw(x)
+        )  # fmt: skip
+
+    def schedule_mw(self, x: Float) -> Float:
+        """Return what the units deliver (unit, state) before any of them takes its part of a change."""
         schedule = np.repeat(self.units.p_mw[:, None], x.shape[0], axis=1)
         for column, unit, scaling, before in self._gens:
             schedule[unit] += scaling * (x[:, column] - before)
-        return within_limits(
-            self.model, self.units, s, q_limits=self.q_limits, headroom=self.headroom, p_mw=schedule
-        )  # fmt: skip
+        return schedule
 
     def coordinates(self) -> dict[str, Any]:
         """Return the labels of what :attr:`extra` holds: units, and buses with a unit."""

@@ -196,6 +196,7 @@ def hosting_capacity(
     if outages is not None:
         ds["cut_off_by"] = ("bus", outages.cut_off_by)
         ds.attrs["outages"] = outages.count
+        ds.attrs["supply_after_outage"] = trial.supply
         ds.attrs["error_vm_pu"] = max(series.error_vm_pu, outages.error_vm_pu)
         ds.attrs["remarks"] += outages.remarks
     if curve or wishes is not None:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from gridedge.errors import RunError
 from gridedge.grid.engines.secured import Held
+from gridedge.grid.outage_states import Sites
 from gridedge.grid.trial import Float, Index
-from gridedge.grid.trial_outages import Seen, Sites, TrialOutages
+from gridedge.grid.trial_outages import Seen, TrialOutages
 from gridedge.planning.hosting.bounds import KINDS, NOISE
 from gridedge.planning.hosting.result import Answer
 
@@ -23,6 +24,7 @@ _LARGE = 2_000_000  # outages times rows of the solver from which on the coarse 
 _LOOK_PU = 1e-6  # error of a voltage where levels only say where to look closer
 _INSIDE = 16  # sizes tried at once between two
 _ROUNDS = 20  # of refinement and confirmation before a bus is given up
+COLLAPSE, SUPPLY = -1, -2  # kinds of a break without an element
 _KEPT = 4_000_000  # margins of outages and states that are held at once
 
 Lifted = tuple[int, int] | None
@@ -31,7 +33,10 @@ Narrow = tuple[float, float, Index]
 
 @dataclass(frozen=True)
 class Found:
-    """What stops one row: sizes that keep and break it, and the outage, kind, element and step that do."""
+    """What stops one row: sizes that keep and break it, and the outage, kind, element and step that do.
+
+    The kind is that of ``bounds.KINDS``, or ``COLLAPSE``, or ``SUPPLY``.
+    """
 
     good: float
     bad: float
@@ -42,7 +47,7 @@ class Found:
 
     @property
     def lifted(self) -> Lifted:
-        """What to leave out in order to see the next one; None behind a collapse."""
+        """What to leave out in order to see the next one; None behind a collapse or what cannot be supplied."""
         return None if self.kind < 0 else (self.kind, self.element)
 
 
@@ -81,10 +86,14 @@ class OutageSearch:
                 text += f" loading is {over:.0f} % at {self.trial.model.readout.labels[branch]}"
             said.append(f"{text} in {self.outages.labels[int(self.zero.which[which])]}.")
         lost = self.outages.unsolvable
-        if lost:
-            names = ", ".join(self.outages.labels[c] for c in list(lost)[:5])
-            count = f"{len(lost)} of {len(self.outages.cases)} outages"
-            said.append(f"Without a solution even without a site, and left out: {count}, {names}.")
+        short = self.outages.unsupplied
+        for what, mine in (
+            ("have no solution without a site either", [c for c in lost if c not in short]),
+            ("take more than the remaining units can deliver, without a site either", [c for c in lost if c in short]),
+        ):
+            if mine:
+                names = ", ".join(self.outages.labels[c] for c in mine[:5])
+                said.append(f"{len(mine)} of {len(self.outages.cases)} outages {what}, and are left out: {names}.")
         return said
 
     def all_rows(self, answers: Sequence[Answer]) -> list[list[Found]]:
@@ -234,7 +243,9 @@ class OutageSearch:
         if best is not None:
             return best[1]
         a, t = np.argwhere(~look.solved(1))[0].tolist()
-        return Found(good, bad_mw, int(look.seen.which[a]), -1, -1, t)
+        outage = int(look.seen.which[a])
+        short = self.outages.one.lacks_supply(outage, Sites(np.array([k]), np.array([bad_mw]), np.array([t])))
+        return Found(good, bad_mw, outage, SUPPLY if short else COLLAPSE, -1, t)
 
 
 class Look:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from gridedge.grid.outage_states import Sites
 from gridedge.grid.trial import Trial
-from gridedge.grid.trial_outages import Sites, TrialOutages
+from gridedge.grid.trial_outages import TrialOutages
 from gridedge.measure.limit_sets import LimitSet
 from gridedge.planning.hosting.bounds import KINDS, Base, Group, groups_of
 from gridedge.planning.hosting.outage_limits import held_after, limits_after
 from gridedge.planning.hosting.outage_list import read_outages
-from gridedge.planning.hosting.outage_search import Found, OutageSearch
+from gridedge.planning.hosting.outage_search import SUPPLY, Found, OutageSearch
 from gridedge.planning.hosting.result import Answer, CutOff, Stop
 
 _HELD_OUT = 4  # answers that are solved by runpp again
@@ -130,6 +131,8 @@ def _told(search: OutageSearch, group: Group | None, found: Found, bus: int, sla
     """Return a break in words."""
     trial, outage = search.trial, search.outages.labels[found.outage]
     time_s = float(trial.time_s[found.step])
+    if found.kind == SUPPLY:
+        return Stop(found.good, "supply: the headroom of the units that remain", "supply", "", time_s, outage)
     if found.kind < 0:
         return Stop(found.good, "collapse of the voltage", "collapse", f"bus {bus}", time_s, outage)
     out, kind = trial.model.readout, KINDS[found.kind]
@@ -160,9 +163,11 @@ def _cut_off(outages: TrialOutages) -> tuple[tuple[CutOff, ...], list[str]]:
 
 def _said(search: OutageSearch, cut_off: tuple[CutOff, ...]) -> list[str]:
     below, beyond = search.levels
+    shared = search.trial.within is not None
+    who = "shared by the units that remain, in proportion to their headroom" if shared else "for the reference"
     said = [
-        f"Outages: {len(search.outages.cases)} looked at; before an outage the site is supplied as stated, what an "
-        f"outage changes is for the reference. {below} levels up to the capacity of the whole net, {beyond} beyond."
+        f"Outages: {len(search.outages.cases)} looked at; what an outage changes is {who}. "
+        f"{below} levels up to the capacity of the whole net, {beyond} beyond."
     ]
     if cut_off:
         most = max(cut_off, key=lambda c: c.lost_mw)
