@@ -12,7 +12,7 @@ from gridedge.grid.buses import bus_names
 from gridedge.grid.condition import condition
 from gridedge.grid.inject import Background
 from gridedge.grid.trial import Float, Trial
-from gridedge.measure.limit_sets import Given, LimitSet, load_limits
+from gridedge.measure.limit_sets import FlickerLimit, Given, LimitSet, LossesLimit, RapidChangeLimit, load_limits
 from gridedge.planning.hosting.bounds import Base, groups_of
 from gridedge.planning.hosting.climb import Climb
 from gridedge.planning.hosting.series import SeriesFound
@@ -75,7 +75,7 @@ def ready(
     Raises
     ------
     InputError
-        If an argument cannot be used.
+        If an argument cannot be used, or a limit is of losses, flicker or rapid changes, which only one site is held to.
     RunError
         If the net has no solution as it stands.
     """
@@ -96,6 +96,10 @@ def ready(
         cure = "Give 1 where all sites peak together, less where the others draw only a share of theirs."
         raise bad("coincidence must lie between 0 and 1", coincidence, cure)
     wanted = load_limits(limits)
+    other = [x.name for x in wanted.limits if isinstance(x, LossesLimit | FlickerLimit | RapidChangeLimit)]
+    if other:
+        cure = "Leave it out, or ask each site alone by hosting_capacity."
+        raise bad("several sites are held to voltages and loadings alone", ", ".join(other), cure)
     common, each = _shapes(shape, buses)
     trial = Trial(net, buses, tan_phi(power_factor), background, common, supply)
     shapes = trial.shape[None, :] if each is None else _fitting(each, trial)
