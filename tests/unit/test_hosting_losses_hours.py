@@ -110,6 +110,16 @@ def test_a_later_range_ends_where_losses_break():
     assert lost[0] <= 0.1 + 1e-6 < lost[1]
 
 
+def test_later_ranges_are_left_out_where_outages_were_not_looked_at():
+    net, bus = two_buses()
+    pp.create_impedance(net, bus, pp.create_bus(net, 20.0), rft_pu=R_PU, xft_pu=X_PU, sn_mva=BASE_MVA)  # a spur
+    asked = {"buses": bus, "power_factor": -0.75, "limits": {"vm_pu": [0.8, 1.02]}, "tol_mw": 0.1}
+    assert gridedge.hosting_capacity(net, **asked).data.sizes["range"] == 1
+    found = gridedge.hosting_capacity(net, n_minus_1=["impedance:1"], post_outage_vm_pu=(0.5, 1.5), **asked)
+    assert "range" not in found.data.sizes or found.data.sizes["range"] == 0
+    assert any("such sizes are left out" in remark for remark in found.remarks)
+
+
 def test_losses_over_a_mean_and_in_a_few_steps_let_a_peak_pass():
     net, bus = two_buses()
     peak = np.array([0.5, 0.5, 1.0, 0.5])
