@@ -85,6 +85,41 @@ def test_a_net_that_loses_too_much_already_is_held_to_itself_only_if_asked():
     assert loose.data["kind"].values.tolist() == ["losses"]
 
 
+def test_a_later_range_ends_where_losses_break():
+    """Generation lifts the voltage and overloads the branch until the site, behind it, has grown."""
+    net, second = two_buses()
+    pp.create_sgen(net, second, p_mw=4.0)
+    bus = pp.create_bus(net, 20.0)
+    pp.create_impedance(net, second, bus, rft_pu=0.5, xft_pu=0.5, sn_mva=100.0)
+    limits = {"vm_pu": [0.8, 1.01], "loading_percent": 39}  # both are broken without a site
+    asked = {"buses": bus, "power_factor": 1.0, "tol_mw": 1e-3}
+    free = gridedge.hosting_capacity(net, limits=limits, **asked)
+    assert free.data["next_mw"].values.tolist() == free.capacity_mw.values.tolist() == [0.0]
+    low, high = (float(free.data[f"range_{end}_mw"][0, 0]) for end in ("low", "high"))
+    held = gridedge.hosting_capacity(net, limits={**limits, "losses_mw": 0.1}, **asked)  # 0.08 MW without a site
+    assert float(held.data["range_low_mw"][0, 0]) == low
+    end = float(held.data["range_high_mw"][0, 0])
+    assert low < end < high
+    own = copy.deepcopy(net)
+    site = pp.create_load(own, bus, p_mw=end)
+    lost = []
+    for more_mw in (0.0, 0.02):
+        own.load.loc[site, "p_mw"] = end + more_mw
+        pp.runpp(own)
+        lost.append(float(own.res_impedance.pl_mw.sum()))
+    assert lost[0] <= 0.1 + 1e-6 < lost[1]
+
+
+def test_later_ranges_are_left_out_where_outages_were_not_looked_at():
+    net, bus = two_buses()
+    pp.create_impedance(net, bus, pp.create_bus(net, 20.0), rft_pu=R_PU, xft_pu=X_PU, sn_mva=BASE_MVA)  # a spur
+    asked = {"buses": bus, "power_factor": -0.75, "limits": {"vm_pu": [0.8, 1.02]}, "tol_mw": 0.1}
+    assert gridedge.hosting_capacity(net, **asked).data.sizes["range"] == 1
+    found = gridedge.hosting_capacity(net, n_minus_1=["impedance:1"], post_outage_vm_pu=(0.5, 1.5), **asked)
+    assert "range" not in found.data.sizes or found.data.sizes["range"] == 0
+    assert any("such sizes are left out" in remark for remark in found.remarks)
+
+
 def test_losses_over_a_mean_and_in_a_few_steps_let_a_peak_pass():
     net, bus = two_buses()
     peak = np.array([0.5, 0.5, 1.0, 0.5])

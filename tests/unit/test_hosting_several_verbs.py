@@ -30,6 +30,13 @@ def net():
     return net
 
 
+@pytest.mark.parametrize("limit", [{"losses_mw": 0.01}, "flicker-mv", "rapid-dominion"])
+@pytest.mark.parametrize("verb", [gridedge.hosting_pairs, gridedge.hosting_together])
+def test_a_limit_that_several_sites_are_not_held_to_is_refused(net, verb, limit):
+    with pytest.raises(InputError, match="judged for one site alone"):
+        verb(net, [1, 2], limits=(LIMITS, limit))
+
+
 def test_percentiles_are_those_of_all_deployments_there_are(net):
     pairs = gridedge.hosting_pairs(net, [1, 2, 3, 4], limits=LIMITS)
     every = [2 * float(pairs.capacity_mw.sel(bus_a=a, bus_b=b)) for a, b in itertools.combinations([1, 2, 3, 4], 2)]

@@ -54,6 +54,21 @@ def test_steps_at_which_a_limit_may_be_broken():
     assert capacity(net, background=day, shape=peak, limits={"limits": [one]}) == pytest.approx(2 * strict, rel=2e-3)
 
 
+def test_a_peak_that_a_limit_allows_is_no_broken_limit():
+    net = line_net()
+    day = series(net, [1.0] * 7 + [8.0])  # 1 MW, and 8 MW once, where the line takes some 6.9
+    one = {"limit": "loading", "name": "one", "loading_percent": 100, "steps_allowed": 1, "of_steps": 8}
+    strict = capacity(net, background=day, limits={"limits": [one]})
+    assert 5.8 < strict < 6.0
+    assert capacity(net, background=day, limits={"limits": [one]}, existing="no_worse") == strict
+    # Broken for good, the line is held to its own worst step: 0.1 % of its rating more, 0.007 MW.
+    now = {"loading_percent": 100}
+    assert capacity(net, background=day, limits=now, existing="no_worse") == pytest.approx(0.007, abs=2e-3)
+    low = {"limit": "voltage", "name": "low", "vm_pu": [0.9988, 1.1], "steps_allowed": 1, "of_steps": 8}
+    held = [capacity(net, background=day, limits={"limits": [low]}, existing=e) for e in ("absolute", "no_worse")]
+    assert held[0] == held[1] > 0
+
+
 def test_means_longer_than_the_series_hold_every_step_and_the_strictest_wins():
     net = nw.create_cigre_network_mv(with_der="pv_wind")  # 0.9469 pu without a site
     found = gridedge.hosting_capacity(net, buses=2, limits="disco")

@@ -129,19 +129,29 @@ def _bounds(trial: Trial, limits: list[Strictest]) -> Bounds:
 
 
 def _loosened(group: Group, base: Base) -> Group:
-    """Return a group in which what breaks a limit without the site is held to its own worst value."""
+    """Return a group in which what breaks a limit without the site is held to its own worst value.
+
+    A limit that is passed in no more steps than it allows is not broken: it stays as it is.
+    """
     vm, loading = moving_mean(base.vm_pu, group.window), moving_mean(base.loading_percent, group.window)
-    least = np.where(np.isnan(vm), np.inf, vm).min(axis=0)
-    most = np.where(np.isnan(vm), -np.inf, vm).max(axis=0)
-    full = np.where(np.isnan(loading), -np.inf, loading).max(axis=0)
     b = group.bounds
-    bounds = Bounds(
-        np.where(least < b.low - NOISE, least - NO_WORSE_PU, b.low),
-        np.where(most > b.high + NOISE, most + NO_WORSE_PU, b.high),
-        np.where(full > b.full + NOISE, full + NO_WORSE_PERCENT, b.full),
-        b.step,
-    )
+    low, high, full = b.low, b.high, b.full
+    if _broken(vm < low - NOISE, group.allowed):
+        least = np.where(np.isnan(vm), np.inf, vm).min(axis=0)
+        low = np.where(least < low - NOISE, least - NO_WORSE_PU, low)
+    if _broken(vm > high + NOISE, group.allowed):
+        most = np.where(np.isnan(vm), -np.inf, vm).max(axis=0)
+        high = np.where(most > high + NOISE, most + NO_WORSE_PU, high)
+    if _broken(loading > full + NOISE, group.allowed):
+        largest = np.where(np.isnan(loading), -np.inf, loading).max(axis=0)
+        full = np.where(largest > full + NOISE, largest + NO_WORSE_PERCENT, full)
+    bounds = Bounds(low, high, full, b.step)
     return Group(bounds, group.window, group.allowed, group.limits)
+
+
+def _broken(beyond: NDArray[np.bool_], allowed: int) -> bool:
+    """Say whether steps (step, element) with any element beyond its limit are more than are allowed."""
+    return int(beyond.any(axis=1).sum()) > allowed
 
 
 def moving_mean(values: Float, window: int) -> Float:

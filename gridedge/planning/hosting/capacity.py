@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from gridedge.planning.hosting.losses import held_losses, losses_stops
 from gridedge.planning.hosting.outage_limits import check_outage_arguments
 from gridedge.planning.hosting.outages import after_every_outage
 from gridedge.planning.hosting.request import add_request, requested
-from gridedge.planning.hosting.result import HostingResult, dataset
+from gridedge.planning.hosting.result import Answer, HostingResult, dataset
 from gridedge.planning.hosting.series import in_every_step
 from gridedge.planning.hosting.unstudied import not_studied, sentence
 from gridedge.planning.hosting.waveform import AtHours, read_waveform
@@ -164,6 +165,9 @@ def hosting_capacity(
         )  # fmt: skip
         answers = [a.narrowed(stops) for a, stops in zip(answers, outages.stops, strict=True)]
     answers = within.narrowed(answers, tol_mw, max_mw)
+    if with_outages or within.swings:
+        answers, left = _without_ranges(answers)
+        said += left
     lost = losses_stops(trial, wanted, answers, no_worse, tol_mw)
     answers = [a.narrowed(stops) for a, stops in zip(answers, lost, strict=True)]
     names = bus_names(trial.own)
@@ -220,6 +224,16 @@ def _remarks(thermal: str, ds: xr.Dataset) -> list[str]:
             f"{buses} of {ds.sizes['bus']} capacities are bound by the slack's own branch, at the reference bus."
         )
     return said
+
+
+def _without_ranges(answers: list[Answer]) -> tuple[list[Answer], list[str]]:
+    """Leave out the later ranges: neither outages nor what happens within seconds were looked at there."""
+    some = sum(bool(a.ranges_mw) for a in answers)
+    if not some:
+        return answers, []
+    text = f"At {some} buses limits hold again at larger sizes in the whole net, settled; "
+    text += "outages, and what happens within seconds, were not looked at there: such sizes are left out."
+    return [replace(a, ranges_mw=()) for a in answers], [text]
 
 
 def _of_taps(trial: Trial, limits: LimitSet) -> list[str]:

@@ -16,7 +16,7 @@ from gridedge.planning.hosting.result import Answer, Stop
 
 WHERE = "all branches"
 LEVELS = 20
-"""Levels between zero and the last limit known so far, wider apart with the square."""
+"""Levels between zero and the last limit or later range known so far, wider apart with the square."""
 NO_WORSE = 1.001
 """By which factor losses beyond the limit already may grow: as loadings, by 0.1 %."""
 _NOISE_MW = 1e-9
@@ -105,7 +105,7 @@ def losses_stops(
     limits : LimitSet
         Of which those of losses are judged here.
     answers : sequence of Answer
-        What is known of each bus so far: beyond its second limit nothing is looked at.
+        What is known of each bus so far: beyond its second limit and its later ranges nothing is looked at.
     no_worse : bool
         Whether a net that loses more already is held to its own worst step instead.
     tol_mw : float
@@ -122,7 +122,8 @@ def losses_stops(
     known: dict[int, tuple[float, list[Stop]]] = {}
     found = []
     for k, answer in zip(trial.which.tolist(), answers, strict=True):
-        top = max([answer.capacity_mw, *(s.p_mw for s in answer.stops if np.isfinite(s.p_mw))])
+        ends = [s.p_mw for s in answer.stops if np.isfinite(s.p_mw)] + [high for _, high in answer.ranges_mw]
+        top = max([answer.capacity_mw, *ends])
         if k not in known or known[k][0] < top:
             known[k] = top, _at(trial, k, held, top, tol_mw)
         found.append(known[k][1])

@@ -75,7 +75,7 @@ def ready(
     Raises
     ------
     InputError
-        If an argument cannot be used.
+        If an argument cannot be used, or a limit is of losses, flicker or rapid changes: they hold one site alone.
     RunError
         If the net has no solution as it stands.
     """
