@@ -175,7 +175,7 @@ def carry(
     offered = rate_per_s * dt_s
     served, waiting, refused = (np.zeros((sites, steps)) for _ in range(3))
     backlog = np.zeros(sites)
-    over = (offered > most).any(axis=0)
+    over: NDArray[np.bool_] = np.asarray((offered > most).any(axis=0))
     for k in range(steps):
         if not over[k] and not backlog.any():
             served[:, k] = offered[:, k]
