@@ -8,20 +8,23 @@ more is asked than can be served.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import bad
 from gridedge.profiles.inference.replica import Rates
-from gridedge.profiles.inference.run import Requests, serve_exactly
+from gridedge.profiles.inference.run import Requests, Served, serve_exactly
 
 Float = NDArray[np.float64]
 LOADS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.97)
 """Shares of the capacity at which the exact run is made."""
 _SETTLE_S = 180.0
 QUANTILES = (0.5, 0.95, 0.99)
+SHARES = np.r_[0.0, 0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 19), 0.975, 0.99, 0.995, 1.0]
+"""At which the distribution of the minutes is kept."""
+Serve = Callable[[Requests, float, float, bool], Served]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class LoadCurve:
         Requests per second that it serves at most. [1/s]
     late_pu : ndarray, shape (level,)
         Share of requests that miss their latency.
+    minute_w : ndarray, shape (share, level)
+        Quantiles of the one-minute means of power, by the shares of ``SHARES``. [W]
     """
 
     load_pu: Float
@@ -51,6 +56,7 @@ class LoadCurve:
     token_s: Float
     capacity_per_s: float
     late_pu: Float
+    minute_w: Float = field(default_factory=lambda: np.empty((0, 0)))
 
     def at(self, values: Float, load_pu: Float) -> Float:
         """Return a column of the curve at loads, linear between the levels, held above the last."""
@@ -65,6 +71,9 @@ def load_curve(
     token_s: float = np.inf,
     minutes: int = 30,
     most_requests: int = 400_000,
+    replicas: int = 1,
+    serve: Serve | None = None,
+    idle_w: float | None = None,
 ) -> LoadCurve:
     """Measure a load curve on exact runs.
 
@@ -79,38 +88,59 @@ def load_curve(
     minutes : int
         Length of each run after it has settled.
     most_requests : int
-        A run is shortened to this.
+        A run is shortened to this, but to no less than ten minutes.
+    replicas : int
+        How many share one queue; the curve is that of all of them.
+    serve : callable, optional
+        ``serve(requests, duration_s, dt_s, drain)`` makes an exact run; that of equal replicas if left out.
+    idle_w : float, optional
+        Power without any request; that of all replicas if left out. [W]
+
+    Raises
+    ------
+    InputError
+        If nothing is served, or power at work is not above the idle power.
 
     Notes
     -----
     The capacity is found first: the rate that is served while requests wait without end.
     """
+    if serve is None:
+
+        def serve(ask: Requests, duration_s: float, dt_s: float, drain: bool) -> Served:
+            return serve_exactly(ask, rates, replicas=replicas, duration_s=duration_s, dt_s=dt_s, drain=drain)
+
     trial = draw(1.0, 4000.0, 0)
     mean_in, mean_out = float(trial.tokens_in.mean()), float(trial.tokens_out.mean())
-    guess = rates.capacity_per_s(mean_in, mean_out)
+    guess = replicas * rates.capacity_per_s(mean_in, mean_out)
     span = min(600.0, most_requests / (2.0 * guess))
     flood = draw(2.0 * guess, span, 1)
-    run = serve_exactly(flood, rates, duration_s=span, dt_s=span / 10, drain=False)
+    even = Requests(np.linspace(0.0, span, flood.at_s.size, endpoint=False), flood.tokens_in, flood.tokens_out)
+    run = serve(even, span, span / 10, False)
     half = run.done_s[np.isfinite(run.done_s)]
     capacity = float(((half > span / 2) & (half <= span)).sum() / (span / 2))
     if not capacity > 0:
         raise bad("a replica serves nothing within ten minutes", f"{mean_out:.0f} tokens an answer", "Shorten it.")
-    columns = []
+    columns: list[tuple[float, ...]] = []
+    spread: list[Float] = []
     for k, load in enumerate(LOADS):
         if load == 0:
-            columns.append((rates.idle_w, 0.0, *(0.0,) * 7))
+            nothing = replicas * rates.idle_w if idle_w is None else idle_w
+            columns.append((nothing, 0.0, *(0.0,) * 7))
+            spread.append(np.full(SHARES.size, nothing))
             continue
         per_s = load * capacity
         span = float(min(_SETTLE_S + 60.0 * minutes, max(_SETTLE_S + 600.0, most_requests / per_s)))
         span = 60.0 * round(span / 60.0)
         ask = draw(per_s, span, 2 + k)
-        one = serve_exactly(ask, rates, duration_s=span, dt_s=60.0, drain=True)
+        one = serve(ask, span, 60.0, True)
         skip = int(_SETTLE_S / 60.0)
         mine = ask.at_s >= _SETTLE_S
         first, gap = one.first_token_s[mine], one.between_tokens_s[mine]
         late = (first > first_token_s) | (np.nan_to_num(gap) > token_s)
         waits = [np.quantile(first, QUANTILES), np.nanquantile(gap, QUANTILES)] if first.size else [np.zeros(3)] * 2
         power = one.power_w[skip:]
+        spread.append(np.quantile(power, SHARES))
         columns.append((power.mean(), power.std(ddof=1), *waits[0], *waits[1], late.mean() if late.size else 0.0))
     table = np.array(columns).T
     table[2:8, 0] = table[2:8, 1]  # without load the wait is that of the first request
@@ -119,7 +149,11 @@ def load_curve(
     last = np.r_[full, table[1, -1], table[2:8, -1], 1.0]
     table = np.c_[table, last]
     loads = np.r_[LOADS, 1.0]
-    return LoadCurve(loads, table[0], table[1], table[2:5], table[5:8], capacity, table[8])
+    if not full > table[0, 0]:
+        value = f"{full:.4g} W at work, {table[0, 0]:.4g} W idle"
+        raise bad("power at work does not lie above the idle power", value, "Lower host_kw, or correct the curve.")
+    minutes_w = np.stack([*spread, np.full(SHARES.size, full)], axis=1)
+    return LoadCurve(loads, table[0], table[1], table[2:5], table[5:8], capacity, table[8], minutes_w)
 
 
 @dataclass(frozen=True)

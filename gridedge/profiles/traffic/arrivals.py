@@ -51,10 +51,11 @@ def arrivals(rate_per_s: Float, dt_s: float, *, cv: float, law: str, rng: np.ran
     count = int(end + 6 * cv * math.sqrt(end + 1) + 64)
     moments = np.empty(0)
     last = 0.0
+    part = rng.random()  # before the intervals: so a longer series begins as a shorter one
     while last <= end:
         gaps = _intervals(count, cv, law, rng)
         if not moments.size:
-            gaps[0] *= rng.random()
+            gaps[0] *= part
         moments = np.r_[moments, last + np.cumsum(gaps)]
         last = float(moments[-1])
     return np.asarray(np.interp(moments[moments < end], clock, np.arange(clock.size) * dt_s))
@@ -120,15 +121,14 @@ def minute_noise(
     memory_s : float
         Time after which a departure has faded to 1/e; 0 for none. [s]
     rng : Generator
-        Chance; the common part is drawn first.
+        Chance; in each minute the common part is drawn first.
 
     Returns
     -------
     ndarray, shape (site, minute)
     """
     keep = math.exp(-60.0 / memory_s) if memory_s > 0 else 0.0
-    white = rng.standard_normal((sites + 1, minutes))
-    z = white.copy()
+    white = rng.standard_normal((minutes, sites + 1)).T  # minute by minute: a longer series begins as a shorter one
     scale = math.sqrt(1 - keep**2)
     start = white[:, 0] * keep / scale if scale else white[:, 0] * 0
     z, _ = signal.lfilter([scale], [1.0, -keep], white, axis=1, zi=(keep * start * scale)[:, None])

@@ -151,6 +151,7 @@ def draw_requests(
     duration_s: float,
     seed: int = 0,
     member: int = 0,
+    stream: int = 0,
     share: float = 1.0,
     factor: Float | None = None,
     most_tokens: int = 131_072,
@@ -165,8 +166,8 @@ def draw_requests(
         Which class.
     duration_s : float
         Length. [s]
-    seed, member : int
-        Chance; the same give the same requests.
+    seed, member, stream : int
+        Chance; the same give the same requests, and a longer duration begins with those of a shorter one.
     share : float
         Of the metro's rate.
     factor : ndarray, shape (minute,), optional
@@ -175,19 +176,19 @@ def draw_requests(
         Longest prompt and answer.
     """
     one = profile.of(key)
-    dt_s = min(60.0, duration_s)
-    minutes = int(np.ceil(duration_s / dt_s - 1e-9))
-    rate = request_rate(profile, duration_s=minutes * dt_s, dt_s=dt_s)["rate_per_s"].sel({"class": key}).values
+    minutes = int(np.ceil(duration_s / 60.0 - 1e-9))
+    rate = request_rate(profile, duration_s=minutes * 60.0, dt_s=60.0)["rate_per_s"].sel({"class": key}).values
     if factor is not None:
         if factor.shape != rate.shape:
             raise bad("the factors do not fit the clock", f"{factor.shape} for {minutes} minutes", "Give one a minute.")
         rate = rate * factor
     number = list(profile.classes).index(key)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(member, number)))
-    at = arrivals(np.asarray(share * rate), dt_s, cv=one.cv, law=one.law, rng=rng)
+    parts = np.random.SeedSequence(seed, spawn_key=(member, number, stream)).spawn(3)
+    when, prompt, answer = (np.random.default_rng(part) for part in parts)
+    at = arrivals(np.asarray(share * rate), 60.0, cv=one.cv, law=one.law, rng=when)
     at = at[at < duration_s]
     return Requests(
         at,
-        lengths(at.size, one.tokens_in, rng, most=most_tokens),
-        lengths(at.size, one.tokens_out, rng, most=most_tokens),
+        lengths(at.size, one.tokens_in, prompt, most=most_tokens),
+        lengths(at.size, one.tokens_out, answer, most=most_tokens),
     )
