@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gridedge.planning.sizing import size_battery
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
+    from gridedge.profiles.inference.fluid import load_curve
+    from gridedge.profiles.inference.serving import serve
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
     from gridedge.sites.mitigate import mitigate
@@ -34,6 +36,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "generate": "gridedge.profiles.generate",
     "fit_training": "gridedge.profiles.fit",
+    "serve": "gridedge.profiles.inference.serving",
+    "load_curve": "gridedge.profiles.inference.fluid",
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
@@ -69,9 +73,11 @@ __all__ = [
     "flicker",
     "generate",
     "hosting_capacity",
+    "load_curve",
     "mitigate",
     "request_sheet",
     "run",
+    "serve",
     "size_battery",
     "solve",
     "to_pandapower",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridedge import cli_generate, cli_hosting, cli_weigh
+from gridedge import cli_generate, cli_hosting, cli_serve, cli_weigh
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ app.command()(cli_generate.sheet)
 app.command()(cli_weigh.check)
 app.command()(cli_weigh.compare)
 app.command()(cli_hosting.hosting)
+app.command()(cli_serve.serve)
 
 
 @app.command()
@@ -98,7 +99,7 @@ def profiles(name: Annotated[str | None, typer.Argument(help="Describe this one.
     listed = list_profiles()
     width = max(len(entry.name) for entry in listed)
     for entry in listed:
-        typer.echo(f"{entry.name:<{width}}  {entry.kind:<8}  {entry.title}")
+        typer.echo(f"{entry.name:<{width}}  {entry.kind:<9}  {entry.title}")
     typer.echo("\n`gridedge profiles NAME` describes one.")
 
 

@@ -142,9 +142,9 @@ def serve(
                 while on > needed:
                     pick = -1  # one that starts, else one that idles, else the one with the least to do
                     for i in range(replicas):
-                        if mode[i] == 2 or (mode[i] == 0 and (pick < 0 or mode[pick] == 0)):
-                            if pick < 0 or mode[i] == 2 or batch[i] < batch[pick]:
-                                pick = i
+                        may = mode[i] == 2 or (mode[i] == 0 and (pick < 0 or mode[pick] == 0))
+                        if may and (pick < 0 or mode[i] == 2 or batch[i] < batch[pick]):
+                            pick = i
                     on -= 1
                     if batch[pick] > 0:
                         mode[pick] = 3

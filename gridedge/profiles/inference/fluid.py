@@ -140,7 +140,7 @@ def load_curve(
         late = (first > first_token_s) | (np.nan_to_num(gap) > token_s)
         waits = [np.quantile(first, QUANTILES), np.nanquantile(gap, QUANTILES)] if first.size else [np.zeros(3)] * 2
         power = one.power_w[skip:]
-        spread.append(np.quantile(power, SHARES))
+        spread.append(np.asarray(np.quantile(power, SHARES)))
         columns.append((power.mean(), power.std(ddof=1), *waits[0], *waits[1], late.mean() if late.size else 0.0))
     table = np.array(columns).T
     table[2:8, 0] = table[2:8, 1]  # without load the wait is that of the first request
