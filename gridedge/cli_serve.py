@@ -132,7 +132,8 @@ def _tell(answer: Serving) -> None:
         s = answer.saved
         lines.append(
             f"Parking: {100 * s.energy_pu:.3g} % of the energy saved; {s.more_late:+,} late, "
-            f"{s.more_refused:+,} refused, {s.more_in_system:+,} in the system; on average {float(answer.load['working'].mean()):.3g} replicas work"
+            f"{s.more_refused:+,} refused, "
+            f"{s.more_in_system:+,} in the system; on average {float(answer.load['working'].mean()):.3g} replicas work"
         )
     lines.append(f"Little's law: {answer.little - 1:+.1e}; energy against the states: {answer.energy_error:.1e}")
     lines += [f"Note: {note}" for note in answer.notes]

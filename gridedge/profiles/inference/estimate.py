@@ -69,7 +69,7 @@ def estimated_curve(one: Model, chip: str, accelerators: int, *, task: str = CHA
             accelerators / count,
             GB_PER_S[chip] / GB_PER_S[other],
         )
-        apart = float(np.abs(np.log(ratios)).sum())
+        apart = float(np.abs(np.log(ratios)).sum()) + (0.0 if name == one.name else 1e-6)  # the model itself, of equals
         if apart < least:
             best, least = curve, apart
     assert best is not None

@@ -13,7 +13,7 @@ from gridedge.errors import bad
 from gridedge.profiles.inference.fluid import SHARES, LoadCurve, carry, load_curve
 from gridedge.profiles.inference.pools import serve_apart
 from gridedge.profiles.inference.profile import InferenceProfile
-from gridedge.profiles.inference.run import Requests, Served, serve_exactly
+from gridedge.profiles.inference.run import DONE, REFUSED, Requests, Served, serve_exactly
 from gridedge.profiles.traffic.arrivals import arrivals, lengths, minute_noise
 from gridedge.profiles.traffic.traffic import draw_requests, request_rate
 from gridedge.spec import build
@@ -22,7 +22,8 @@ Float = NDArray[np.float64]
 _EXACT_S = 2 * 86_400.0
 _EXACT_REQUESTS = 2_000_000
 _MOST_REQUESTS = 50_000_000
-_NOISE, _MINUTES, _CURVE = 1 << 20, 1 << 21, 1 << 22  # streams of chance beside those of requests
+_RUN_IN_S = 300.0  # the site has been serving for so long
+_BEFORE, _NOISE, _MINUTES, _CURVE = 1 << 16, 1 << 20, 1 << 21, 1 << 22  # streams of chance beside those of requests
 _DRAWN_GROUPS = 8  # above, the sum of the groups' departures is taken for normal
 
 
@@ -37,7 +38,8 @@ class Produced:
     method : str
         ``exact`` or ``fluid``.
     offered, served, late, refused, in_system : float
-        Requests; late are those of the served that missed the latency of their class.
+        Requests; late are those of the served that missed the latency of their class.  Offered are those that come, and
+        those that are there when the series begins: served + refused + in_system.
     saturated : str
         Says, with figures, that the queue grows without bound, or for a time; empty where it does not.
     """
@@ -108,14 +110,18 @@ def minutes_of(spec: InferenceProfile, minutes: int, seed: int, member: int) -> 
 
 
 def group_requests(
-    spec: InferenceProfile, group: int, duration_s: float, *, seed: int, member: int
+    spec: InferenceProfile, group: int, duration_s: float, *, seed: int, member: int, before: bool = False
 ) -> tuple[Requests, NDArray[np.int64]]:
-    """Return the requests of a group in the order of their arrival, and the number of each one's class."""
+    """Return the requests of a group in the order of their arrival, and the number of each one's class.
+
+    With ``before`` they are others of the same kind.
+    """
+    stream = group + _BEFORE if before else group
     minutes = int(np.ceil(duration_s / 60.0 - 1e-9))
     factors = minutes_of(spec, minutes, seed, member)
     parts = [
         draw_requests(
-            spec.traffic, key, duration_s=duration_s, seed=seed, member=member, stream=group, share=1.0 / spec.groups,
+            spec.traffic, key, duration_s=duration_s, seed=seed, member=member, stream=stream, share=1.0 / spec.groups,
             factor=factors[key], most_tokens=spec.most_tokens,
         )
         for key in spec.traffic.classes
@@ -146,21 +152,36 @@ def _merged(parts: list[Requests]) -> tuple[Requests, NDArray[np.int64]]:
     return Requests(at[order], read, np.concatenate([p.tokens_out for p in parts])[order]), kind
 
 
+def _joined(one: Requests, other: Requests, after_s: float) -> Requests:
+    """Return requests, and others after a time."""
+    at = np.r_[one.at_s, other.at_s + after_s]
+    return Requests(at, np.r_[one.tokens_in, other.tokens_in], np.r_[one.tokens_out, other.tokens_out])
+
+
 def _exact(spec: InferenceProfile, steps: int, dt_s: float, seed: int, member: int) -> Produced:
     p_w = np.zeros(steps)
     sums = np.zeros(5)
     worst = ""
     classes = [spec.traffic.of(key) for key in spec.traffic.classes]
+    before = int(np.ceil(_RUN_IN_S / dt_s - 1e-9))
+    start_s = before * dt_s
     for group in range(spec.groups):
         ask, kind = group_requests(spec, group, steps * dt_s, seed=seed, member=member)
-        run = serve_group(spec, ask, steps * dt_s, dt_s, False)
-        p_w += run.power_w
+        # The site has been serving: requests as those of the first minutes have come before.
+        early, its = group_requests(spec, group, _RUN_IN_S, seed=seed, member=member, before=True)
+        lead = Requests(early.at_s + (start_s - _RUN_IN_S), early.tokens_in, early.tokens_out)
+        ask, kind = _joined(lead, ask, start_s), np.r_[its, kind]
+        run = serve_group(spec, ask, start_s + steps * dt_s, dt_s, False)
+        p_w += run.power_w[before:]
         first = np.array([one.first_token_s for one in classes])[kind]
         between = np.array([one.token_s for one in classes])[kind]
-        done = np.isfinite(run.done_s)
+        # Counted are those that come within the series, and those that are still there when it begins.
+        there = (ask.at_s >= start_s) | ~((run.done_s < start_s) | (run.state == REFUSED))
+        done, refused = (run.state == DONE) & there, (run.state == REFUSED) & there
         slow = (np.nan_to_num(run.first_token_s) > first) | (np.nan_to_num(run.between_tokens_s) > between)
-        books = run.books
-        sums += [books["offered"], books["served"], int((slow & done).sum()), books["refused"], books["in_system"]]
+        late = int((slow & done).sum())
+        left = there.sum() - done.sum() - refused.sum()
+        sums += [there.sum(), done.sum(), late, refused.sum(), left]
         worst = worst or run.unbounded
     if worst and spec.groups > 1:
         worst = f"in a group, {worst}"
@@ -277,6 +298,6 @@ def _curve(text: str, minutes: int) -> LoadCurve:
 
     each, idle = spec.replicas // spec.groups, 1e6 * spec.idle_mw / spec.groups
     return load_curve(
-        spec.rates, draw, first_token_s=strict.first_token_s, token_s=strict.token_s, minutes=minutes, most_requests=200_000,
-        replicas=each, serve=serve, idle_w=idle,
+        spec.rates, draw, first_token_s=strict.first_token_s, token_s=strict.token_s, minutes=minutes,
+        most_requests=200_000, replicas=each, serve=serve, idle_w=idle,
     )  # fmt: skip

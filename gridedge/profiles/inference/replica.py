@@ -81,6 +81,10 @@ class Replica(Spec):
             raise bad("the model does not fit", value, f"Give {least} accelerators or more, or a smaller model.")
         return self
 
+    def unused(self) -> set[str]:
+        """Return the keys that have no effect as the others stand."""
+        return set() if self.accelerators > self.linked else {"across_pu"}
+
     @property
     def _memory_gb(self) -> float:
         if self.memory_gb is not None:
