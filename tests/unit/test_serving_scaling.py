@@ -90,7 +90,7 @@ def test_a_fluid_follows_as_the_exact_run_does():
     policy = QUICK.model_copy(update={"target_load_pu": 0.5, "look_back_s": 60.0, "keep_s": 120.0})
     working, starting = follow(rate, 60.0, policy, node, per_s=per_s, replicas=16)
     assert working[0, 5] == 2  # one replica's work, at half load
-    # The minute that rose left 3 replica minutes waiting: 5 and 3 are asked for, at half load all 16. A start takes 3 s.
+    # The minute that rose left 3 replica minutes waiting: 5 and 3 are asked for, at half load all 16; 3 s a start.
     assert starting[0, 21] == pytest.approx((16 - 2) * 3.0 / 60.0)
     assert working[0, 21] + starting[0, 21] == pytest.approx(16)
     assert working[0, 30] == 10

@@ -185,8 +185,8 @@ def _exact(spec: InferenceProfile, steps: int, dt_s: float, seed: int, member: i
         worst = worst or run.unbounded
     if worst and spec.groups > 1:
         worst = f"in a group, {worst}"
-    offered, served, late, refused, inside = (float(n) for n in sums)
-    return Produced(p_w / 1e6, "exact", offered, served, late, refused, inside, worst)
+    offered, served, tardy, away, inside = (float(n) for n in sums)
+    return Produced(p_w / 1e6, "exact", offered, served, tardy, away, inside, worst)
 
 
 def _fluid(spec: InferenceProfile, steps: int, dt_s: float, seed: int, member: int) -> Produced:
