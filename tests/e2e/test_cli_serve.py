@@ -55,6 +55,26 @@ def test_pools_are_told_apart():
 
 
 @pytest.mark.parametrize(
+    ("more", "begins", "high"),
+    [
+        (["--start", "2027-01-08T13:30-06:00"], "2027-01-08T13:30", True),  # Friday, half past one in Dallas
+        (["--start", "2027-01-09T02:30-06:00"], "2027-01-09T02:30", False),  # Saturday, half past two at night
+        (["--set", "traffic.start=2027-01-08T13:30-06:00"], "2027-01-08T", True),
+    ],
+)
+def test_the_week_begins_where_the_file_does(more, begins, high, tmp_path):
+    out = tmp_path / "load.csv"
+    found = CliRunner().invoke(
+        app, ["generate", "inference-code-30b", "--duration", "1200", "--dt", "10", "-o", str(out), *more]
+    )
+    assert found.exit_code == 0, found.output
+    assert f"from {begins}" in found.output
+    table = pd.read_csv(out, comment="#")
+    mean_kw = table[next(name for name in table.columns if "kw" in name.lower())].mean()
+    assert bool(mean_kw > 2.5) is high, mean_kw
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["h100-at-scale"], "only a profile of inference is served"),
