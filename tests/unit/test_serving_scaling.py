@@ -5,6 +5,7 @@ import pytest
 
 import gridedge
 from gridedge.errors import InputError
+from gridedge.profiles.inference.fluid import carry_parked
 from gridedge.profiles.inference.replica import Rates, Replica, rates
 from gridedge.profiles.inference.run import requests_of, serve_exactly
 from gridedge.profiles.inference.scaling import Scaling, follow
@@ -109,3 +110,27 @@ def test_messages():
         serve_exactly(requests_of([0.0], 0, 1), tables(), replicas=2, duration_s=1.0, scaling=Scaling(minimum=3))
     with pytest.raises(InputError, match="nobody serves"):
         serve_exactly(requests_of([0.0], 0, 1), tables(), replicas=0, duration_s=1.0)
+
+
+def test_parking_in_a_fluid_closes_its_books_and_is_near_the_exact_run():
+    def draw(per_s, duration_s, stream):
+        rng = np.random.default_rng(stream)
+        return requests_of(np.sort(rng.uniform(0, duration_s, rng.poisson(per_s * duration_s))), 80, 150)
+
+    node = rates(Replica())
+    curve = gridedge.load_curve(node, draw, minutes=20, most_requests=40_000)
+    hours = np.array([10.0, 60.0, 140.0, 80.0, 15.0])
+    rate = np.repeat(hours, 60)[None, :]
+    policy = Scaling()
+    fluid = carry_parked(rate, 60.0, curve, node, policy, 8)
+    result = fluid.result
+    asked = float(rate.sum() * 60.0)
+    assert float(result.served.sum() + result.refused.sum() + result.waiting[0, -1]) == pytest.approx(asked, rel=1e-9)
+    assert (fluid.working + fluid.starting <= 8 + 1e-9).all()
+    assert fluid.saved_j[0] > 0
+    parts = [draw(per_s, 3600.0, 100 + k).at_s + 3600.0 * k for k, per_s in enumerate(hours)]
+    ask = requests_of(np.concatenate(parts), 80, 150)
+    exact = serve_exactly(ask, node, replicas=8, duration_s=5 * 3600.0, dt_s=60.0, scaling=policy, drain=False)
+    plain = serve_exactly(ask, node, replicas=8, duration_s=5 * 3600.0, dt_s=60.0, drain=False)
+    assert result.power_w.sum() == pytest.approx(exact.power_w.sum(), rel=0.05)
+    assert fluid.saved_j[0] == pytest.approx(plain.energy_j - exact.energy_j, rel=0.15)

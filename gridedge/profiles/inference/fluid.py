@@ -8,7 +8,7 @@ more is asked than can be served.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gridedge.errors import bad
 from gridedge.profiles.inference.replica import Rates
 from gridedge.profiles.inference.run import Requests, Served, serve_exactly
+from gridedge.profiles.inference.scaling import Scaling, follow
 
 Float = NDArray[np.float64]
 LOADS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85, 0.92, 0.97)
@@ -227,3 +228,74 @@ def carry(
     before = np.c_[np.zeros(sites), waiting[:, :-1]]
     late = np.where(before > 0, served, served * curve.at(curve.late_pu, load))
     return FluidResult(power, load, served, late, waiting, refused)
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A fluid of requests on replicas that are parked with the load.
+
+    Parameters
+    ----------
+    result : FluidResult
+        As of :func:`carry`, the power of starting and parked replicas included.
+    working, starting : ndarray, shape (site, time)
+        Mean numbers of each step; the rest is parked.
+    saved_j : ndarray, shape (site,)
+        Energy without parking less energy with it. [J]
+    more_late : ndarray, shape (site,)
+        Requests that are late only because of it.
+    """
+
+    result: FluidResult
+    working: Float
+    starting: Float
+    saved_j: Float
+    more_late: Float
+
+
+def carry_parked(
+    rate_per_s: Float,
+    dt_s: float,
+    curve: LoadCurve,
+    rates: Rates,
+    scaling: Scaling,
+    replicas: int,
+    *,
+    patience_s: float = np.inf,
+) -> Parked:
+    """Carry rates through sites whose replicas are parked with the load.
+
+    Parameters
+    ----------
+    rate_per_s : ndarray, shape (site, time)
+        What is asked. [1/s]
+    dt_s : float
+        Step. [s]
+    curve : LoadCurve
+        What one replica does.
+    rates : Rates
+        Its idle power, and the weights that a start loads.
+    scaling : Scaling
+        The policy, followed by :func:`gridedge.profiles.inference.scaling.follow`.
+    replicas : int
+        How many each site has.
+    patience_s : float
+        A request that would wait longer is refused. [s]
+
+    Raises
+    ------
+    InputError
+        If there are fewer replicas than are always to work.
+    """
+    working, starting = follow(rate_per_s, dt_s, scaling, rates, per_s=curve.capacity_per_s, replicas=replicas)
+    found = carry(rate_per_s, dt_s, curve, working, patience_s=patience_s)
+    full = carry(rate_per_s, dt_s, curve, np.full(rate_per_s.shape[0], float(replicas)), patience_s=patience_s)
+    beside = starting + scaling.parked_pu * (replicas - working - starting)
+    power = found.power_w + rates.idle_w * beside
+    return Parked(
+        replace(found, power_w=power),
+        working,
+        starting,
+        (full.power_w - power).sum(axis=1) * dt_s,
+        (found.late - full.late).sum(axis=1),
+    )
