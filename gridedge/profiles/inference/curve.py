@@ -76,7 +76,8 @@ class BatchCurve:
         """Return the time between two tokens at a batch size, in s.
 
         Linear in the batch: reading the weights takes a fixed time, each sequence adds its context.  Below the first
-        point with the slope of the first two, above the last with that of the last two.
+        point with the slope of the first two, at least half of the first time (assumed: what does not depend on the
+        batch; it binds no measured curve), above the last with the slope of the last two.
         """
         b = np.asarray(batch, dtype=float)
         inside = np.interp(b, self.batch, self.token_s)
@@ -85,6 +86,7 @@ class BatchCurve:
         first, last = (np.diff(self.token_s[s]) / np.diff(self.batch[s]) for s in (slice(0, 2), slice(-2, None)))
         low = self.token_s[0] + max(float(first[0]), 0.0) * (b - self.batch[0])
         high = self.token_s[-1] + max(float(last[0]), 0.0) * (b - self.batch[-1])
+        low = np.maximum(low, 0.5 * self.token_s[0])
         return np.asarray(np.where(b < self.batch[0], low, np.where(b > self.batch[-1], high, inside)))
 
 

@@ -20,6 +20,10 @@ GB_PER_S = {
 }
 """Memory bandwidth of one accelerator: data sheets of NVIDIA (2020 to 2025), from memory. [GB/s]"""
 
+SPREAD = 0.39
+"""Time between tokens falls with the number of accelerators to this power: mean of the eight pairs of measured curves
+(0.05 to 0.61) in which one model was measured on n and on 2n; communication eats the rest."""
+
 
 def estimated_curve(one: Model, chip: str, accelerators: int, *, task: str = CHAT, without: str = "") -> BatchCurve:
     """Return a curve for a model on accelerators on which it was not measured.
@@ -49,12 +53,12 @@ def estimated_curve(one: Model, chip: str, accelerators: int, *, task: str = CHA
 
     Notes
     -----
-    Decoding is bound by reading weights: at a batch of *b* at most ``min(all, b x active)`` of them, over the
-    bandwidth of all accelerators (Williams et al., "Roofline", CACM 52(4), 2009).  Time between tokens is scaled by the
-    ratio of that time to the measured model's, power over idle by the ratio of the accelerators' ceilings over idle.
-    The nearest curve is that of the smallest sum of logarithms of the ratios of active weights, all weights, number of
-    accelerators and bandwidth.  Read from another model, the 18 measured curves are missed by 15 % in power and a
-    factor of 1.4 in time on average, 36 % and 2.1 at worst.
+    Decoding is bound by reading weights: at a batch of *b* at most ``min(all, b x active)`` of them, over the bandwidth
+    (Williams et al., "Roofline", CACM 52(4), 2009).  Time between tokens is scaled by the ratio of that time to the
+    measured model's, and by the ratio of the numbers of accelerators to the power ``SPREAD``; power over idle by the
+    ratio of the accelerators' ceilings over idle.  The nearest curve is that of the smallest sum of logarithms of the
+    ratios of active weights, all weights, number of accelerators and bandwidth.  Read from another model, the 18
+    measured curves are missed by 15 % in power and a factor of 1.5 in time on average, 36 % and 2.1 at worst.
     """
     if chip not in GB_PER_S:
         raise bad("bandwidth of the accelerator is not known", chip, nearest(chip, GB_PER_S))
@@ -74,8 +78,8 @@ def estimated_curve(one: Model, chip: str, accelerators: int, *, task: str = CHA
             best, least = curve, apart
     assert best is not None
     known = models()[best.model]
-    ours = _read_gb(one, best.batch) / (accelerators * GB_PER_S[chip])
-    theirs = _read_gb(known, best.batch) / (best.accelerators * GB_PER_S[best.accelerator])
+    ours = _read_gb(one, best.batch) / GB_PER_S[chip] / accelerators**SPREAD
+    theirs = _read_gb(known, best.batch) / GB_PER_S[best.accelerator] / best.accelerators**SPREAD
     mine, measured = accelerator(chip), accelerator(best.accelerator)
     over = (mine.tdp_w - mine.idle_w) / (measured.tdp_w - measured.idle_w)
     power = mine.idle_w + np.maximum(best.power_w - measured.idle_w, 0.0) * over

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gridedge.errors import bad
 from gridedge.profiles.inference.replica import Rates
-from gridedge.profiles.inference.run import Requests, Served, serve_exactly
+from gridedge.profiles.inference.run import Requests, Served, machine, serve_exactly
 from gridedge.profiles.inference.scaling import Scaling, follow
 
 Float = NDArray[np.float64]
@@ -208,26 +210,34 @@ def carry(
     count = np.broadcast_to(np.asarray(replicas, dtype=float).reshape(sites, -1), (sites, steps))
     most = count * curve.capacity_per_s * dt_s
     offered = rate_per_s * dt_s
-    served, waiting, refused = (np.zeros((sites, steps)) for _ in range(3))
-    backlog = np.zeros(sites)
-    over: NDArray[np.bool_] = np.asarray((offered > most).any(axis=0))
-    for k in range(steps):
-        if not over[k] and not backlog.any():
-            served[:, k] = offered[:, k]
-            continue
-        total = backlog + offered[:, k]
-        served[:, k] = np.minimum(total, most[:, k])
-        left = total - served[:, k]
-        room = patience_s * most[:, k] / dt_s if np.isfinite(patience_s) else np.full(sites, np.inf)
-        refused[:, k] = np.maximum(left - room, 0.0)
-        backlog = left - refused[:, k]
-        waiting[:, k] = backlog
+    served, waiting, refused = offered.copy(), np.zeros((sites, steps)), np.zeros((sites, steps))
+    if (offered > most).any():
+        room = patience_s * most / dt_s if np.isfinite(patience_s) else np.full_like(most, np.inf)
+        _compiled()(offered, most, room, served, waiting, refused)
     with np.errstate(invalid="ignore", divide="ignore"):
         load = np.where(most > 0, served / most, 0.0)
     power = count * curve.at(curve.power_w, load)
     before = np.c_[np.zeros(sites), waiting[:, :-1]]
     late = np.where(before > 0, served, served * curve.at(curve.late_pu, load))
     return FluidResult(power, load, served, late, waiting, refused)
+
+
+def _wait(offered: Float, most: Float, room: Float, served: Float, waiting: Float, refused: Float) -> None:
+    """Keep a backlog where more is asked than can be served; all of shape (site, time)."""
+    for s in range(offered.shape[0]):
+        backlog = 0.0
+        for k in range(offered.shape[1]):
+            total = backlog + offered[s, k]
+            served[s, k] = min(total, most[s, k])
+            left = total - served[s, k]
+            refused[s, k] = max(left - room[s, k], 0.0)
+            backlog = left - refused[s, k]
+            waiting[s, k] = backlog
+
+
+@cache
+def _compiled() -> Any:
+    return machine()(_wait)
 
 
 @dataclass(frozen=True)
