@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from gridedge.planning.unbalance import unbalance
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
+    from gridedge.profiles.inference.fluid import load_curve
+    from gridedge.profiles.inference.serving import serve
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
     from gridedge.sites.mitigate import mitigate
@@ -44,6 +46,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "generate": "gridedge.profiles.generate",
     "fit_training": "gridedge.profiles.fit",
+    "serve": "gridedge.profiles.inference.serving",
+    "load_curve": "gridedge.profiles.inference.fluid",
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
@@ -94,11 +98,13 @@ __all__ = [
     "hosting_deployments",
     "hosting_pairs",
     "hosting_together",
+    "load_curve",
     "mitigate",
     "remedies",
     "request_sheet",
     "run",
     "run_hosting",
+    "serve",
     "settle_taps",
     "size_battery",
     "solve",

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gridedge import cli_flicker, cli_generate, cli_hosting, cli_hosting_several, cli_quality, cli_weigh
+from gridedge import (
+    cli_flicker,
+    cli_generate,
+    cli_hosting,
+    cli_hosting_several,
+    cli_quality,
+    cli_serve,
+    cli_weigh,
+)
 from gridedge.errors import GridedgeError
 
 if TYPE_CHECKING:
@@ -84,6 +92,7 @@ app.command()(cli_hosting_several.hosting_together)
 app.command()(cli_hosting_several.hosting_deployments)
 app.command()(cli_flicker.flicker)
 app.command()(cli_quality.harmonics)
+app.command()(cli_serve.serve)
 
 
 @app.command()
@@ -113,7 +122,7 @@ def profiles(name: Annotated[str | None, typer.Argument(help="Describe this one.
     listed = list_profiles()
     width = max(len(entry.name) for entry in listed)
     for entry in listed:
-        typer.echo(f"{entry.name:<{width}}  {entry.kind:<8}  {entry.title}")
+        typer.echo(f"{entry.name:<{width}}  {entry.kind:<9}  {entry.title}")
     typer.echo("\n`gridedge profiles NAME` describes one.")
 
 

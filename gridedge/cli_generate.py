@@ -67,7 +67,9 @@ def generate(
     wanted: dict[str, Any] = {"form": form, "start": start, "tz": tz, "maximum": maximum, "format": format}
     refuse_early(out, duration_s=duration, dt_s=dt, **wanted)
     spec = None if facility is None else facility_of(facility, power_factor)
-    load = load_of(profile, settings, duration, dt, seed, members)
+    load = load_of(profile, settings, duration, dt, seed, members, begins=beginning(start, tz).isoformat(), said=start)
+    if start is None and "traffic_start" in load.attrs:
+        wanted["start"] = load.attrs["traffic_start"]
     if spec is not None:
         load, power_factor = _metered(load, spec), None
     _tell(export(load, out, power_factor=power_factor, **wanted))
@@ -119,9 +121,21 @@ def sheet(
 
 
 def load_of(
-    profile: str, settings: list[str] | None, duration: float, dt: float, seed: int, members: int | None
+    profile: str,
+    settings: list[str] | None,
+    duration: float,
+    dt: float,
+    seed: int,
+    members: int | None,
+    *,
+    begins: str | None = None,
+    said: str | None = None,
 ) -> xr.Dataset:
-    """Make a profile's IT power, with the settings put over it."""
+    """Make a profile's IT power, with the settings put over it.
+
+    The week of requests begins where the file does: at the profile's own ``traffic.start`` if it states one and nobody
+    said another, else at ``begins``.
+    """
     from gridedge import yamlfile
     from gridedge.errors import InputError
     from gridedge.profiles.generate import generate as make
@@ -132,11 +146,27 @@ def load_of(
     if document.problems:
         raise InputError(document.problems)
     yamlfile.override(document, settings or ())
+    traffic = document.data.get("traffic")
+    own = isinstance(traffic, dict) and "start" in traffic and said is None
+    if begins is not None and document.data.get("kind") == "inference" and isinstance(traffic, dict) and not own:
+        document.data["traffic"] = {**traffic, "start": begins}
     spec = load_profile(document.data)
     load = make(spec, duration_s=duration, dt_s=dt, seed=seed, members=members)
     for name in ("source", "licence"):
         load.attrs.setdefault(name, getattr(spec, name, ""))
+    if own:
+        load.attrs["traffic_start"] = moment_of(spec)
     return load
+
+
+def moment_of(spec: Any) -> str:
+    """Return when the requests of a profile begin, with its offset."""
+    from datetime import datetime
+
+    from gridedge.profiles.traffic.week import zone
+
+    moment = datetime.fromisoformat(spec.traffic.start)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone(spec.traffic.zone))).isoformat()
 
 
 def facility_of(name: str, power_factor: float | None) -> Facility:

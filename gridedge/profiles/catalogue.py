@@ -10,15 +10,17 @@ from typing import Any
 from gridedge import sources, yamlfile
 from gridedge.errors import bad, nearest
 from gridedge.profiles.cluster import ClusterProfile
+from gridedge.profiles.inference.profile import InferenceProfile
 from gridedge.profiles.job import TrainingProfile
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.profiles.shape import ShapeProfile
 from gridedge.spec import build
 
-AnyKind = TrainingProfile | ClusterProfile | MeasuredProfile | ShapeProfile
+AnyKind = TrainingProfile | ClusterProfile | InferenceProfile | MeasuredProfile | ShapeProfile
 _KINDS: dict[str, type[AnyKind]] = {
     "training": TrainingProfile,
     "cluster": ClusterProfile,
+    "inference": InferenceProfile,
     "measured": MeasuredProfile,
     "shape": ShapeProfile,
 }

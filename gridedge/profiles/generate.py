@@ -18,6 +18,7 @@ from gridedge.errors import bad, nearest
 from gridedge.profiles.catalog import server
 from gridedge.profiles.cluster import Cluster, ClusterProfile
 from gridedge.profiles.ensemble import draw_member, varied
+from gridedge.profiles.inference.profile import InferenceProfile
 from gridedge.profiles.job import TrainingProfile, check_step
 from gridedge.profiles.lazy import lazy_dataset
 from gridedge.profiles.measured import MeasuredProfile, measured_power_mw
@@ -26,11 +27,12 @@ from gridedge.profiles.training import Job
 from gridedge.spec import build
 from gridedge.timebase import coarsen, step_count
 
-Profile = Annotated[TrainingProfile | ClusterProfile | MeasuredProfile, Field(discriminator="kind")]
-AnyProfile = TrainingProfile | ClusterProfile | MeasuredProfile
+Profile = Annotated[TrainingProfile | ClusterProfile | InferenceProfile | MeasuredProfile, Field(discriminator="kind")]
+AnyProfile = TrainingProfile | ClusterProfile | InferenceProfile | MeasuredProfile
 _KINDS: dict[str, type[AnyProfile]] = {
     "training": TrainingProfile,
     "cluster": ClusterProfile,
+    "inference": InferenceProfile,
     "measured": MeasuredProfile,
 }
 _HELD = 20_000_000  # samples held in memory, 160 MB in double precision; longer series are made where they are read
@@ -69,7 +71,8 @@ def generate(
         servers whose job runs.  Above 2e7 samples both are made where they are read, block by block, with the
         same bits.  In the attributes: ``nameplate_mw``, ``servers`` and ``accelerators`` (their numbers), ``server``
         (its type), ``profile_json`` (builds the profile again), ``varied`` (what the members draw), ``notes`` (what was
-        found in a trace, failures of the jobs).
+        found in a trace, failures of the jobs, a queue without bound).  Of inference also ``method`` (exact or fluid)
+        and the mean over the members of ``requests_offered``, ``_served``, ``_late``, ``_refused``, ``_in_system``.
 
     Raises
     ------
@@ -87,6 +90,8 @@ def generate(
         p_mw, notes, nameplate_mw = _measured(spec, steps, dt_s)
         attrs |= {"nameplate_mw": nameplate_mw, "servers": spec.nodes, "notes": list(notes)}
         return schema.power_dataset(p_mw, dt_s, power="IT", attrs=attrs)
+    if isinstance(spec, InferenceProfile):
+        return _served(spec, steps, dt_s, seed, members, attrs)
     for job in spec.placed() if isinstance(spec, ClusterProfile) else (spec,):
         check_step(job, dt_s)
     made = [_make(draw_member(spec, m, seed=seed), steps * dt_s, seed, m) for m in range(members or 1)]
@@ -111,6 +116,41 @@ def generate(
     if "active_pu" in held:
         ds["active_pu"] = (ds["p_mw"].dims, held["active_pu"], {"cell_methods": "time: mean"})
     return schema.describe(ds)
+
+
+def _served(
+    spec: InferenceProfile, steps: int, dt_s: float, seed: int, members: int | None, attrs: dict[str, Any]
+) -> xr.Dataset:
+    """Make the power of a site that serves."""
+    from gridedge.profiles.inference.produce import produce
+
+    if steps * (members or 1) > _HELD:
+        cure = "Use dt_s=60 or a multiple, a shorter series, or fewer members."
+        raise bad("a series of inference is held in memory", f"{steps * (members or 1):.3g} samples", cure)
+    drawn = [draw_member(spec, m, seed=seed) for m in range(members or 1)]
+    made = [produce(one, steps, dt_s, seed=seed, member=m) for m, one in enumerate(drawn)]
+    notes = [f"power and times: {spec.rates.source}"] if spec.rates.source.startswith("assumed") else []
+    held = [one.saturated for one in made if one.saturated]
+    if held:
+        of = f" (in {len(held)} of {len(made)} members)" if len(made) > 1 else ""
+        notes.append(f"{held[0]}{of}.")
+    most = max(float(one.p_mw.max()) for one in made)
+    if spec.capacity_mw is not None and most > spec.capacity_mw:
+        notes.append(f"up to {most:.4g} MW are drawn; the site may draw {spec.capacity_mw:g} MW (capacity_mw).")
+    counted = ("offered", "served", "late", "refused", "in_system")
+    attrs |= {
+        "nameplate_mw": spec.nameplate_mw,
+        "server": spec.server,
+        "servers": spec.servers,
+        "accelerators": spec.accelerators,
+        "profile_json": json.dumps(spec.model_dump(mode="json", exclude_unset=True)),
+        "varied": [str(item) for item in varied(spec)] if members is not None and members > 1 else [],
+        "notes": notes,
+        "method": made[0].method,
+        **{f"requests_{name}": float(np.mean([getattr(one, name) for one in made])) for name in counted},
+    }
+    p_mw = np.stack([one.p_mw for one in made])
+    return schema.power_dataset(p_mw if members is not None else p_mw[0], dt_s, power="IT", attrs=attrs)
 
 
 def _whole_number(name: str, value: Any, least: int) -> int:

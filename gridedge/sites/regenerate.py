@@ -60,7 +60,8 @@ def regenerate(load: xr.Dataset, steps: Sequence[Reshaping]) -> tuple[xr.Dataset
     profile = load_profile(json.loads(load.attrs["profile_json"]))
     if not isinstance(profile, Work):
         cure = "Delete attrs['profile_json'] to have the series cut."
-        raise bad("a measured trace has no work that could be stretched", f"kind: {profile.kind}", cure)
+        what = "a site that serves" if profile.kind == "inference" else "a measured trace"
+        raise bad(f"{what} has no work that could be stretched", f"kind: {profile.kind}", cure)
     dt_s, seed = schema.clock(load), int(load.attrs.get("seed", 0))
     first, count = round(float(load["time"][0]) / dt_s), load.sizes["time"]
     there = load["p_mw"].transpose(..., "time")

@@ -14,6 +14,7 @@ from gridedge.errors import InputError, bad
 from gridedge.measure.finding import Finding
 from gridedge.profiles.catalog import server
 from gridedge.profiles.generate import generate
+from gridedge.profiles.inference.profile import InferenceProfile
 from gridedge.profiles.measured import MeasuredProfile
 from gridedge.sites.equipment import check_equipment
 from gridedge.sites.facility import connect
@@ -90,6 +91,8 @@ def it_power(spec: StudySpec, base: Path, servers: int, dt_s: float | None = Non
     if isinstance(profile, MeasuredProfile):
         trace = None if profile.trace is None else str(base / profile.trace)
         profile = profile.model_copy(update={"trace": trace, "nodes": servers})
+    elif isinstance(profile, InferenceProfile):
+        profile = profile.sized(servers)
     else:
         profile = profile.model_copy(update={"servers": servers})
     return generate(profile, duration_s=wave.run_in_s + wave.measure_s, dt_s=dt_s or wave.dt_s, seed=spec.seed)

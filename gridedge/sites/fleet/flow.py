@@ -1,0 +1,245 @@
+"""Requests on their way through a fleet, step by step: the nearest site with room, and what happens when one fails.
+
+Work is counted in replica-seconds: a request of a class takes one over the capacity of a replica. The router believes
+that a site is there until it has found out that it is not; what it sends there in the meantime, and what was being
+served there, waits for that long, and begins again elsewhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+def flow(
+    rate_per_s: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_], pair_place: Index,
+    pair_site: Index, network_s: Float, slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float,
+    fails_s: Float, back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float,
+    late_t: Float, refused_t: Float, books: Float, by_site: Float,
+) -> None:  # fmt: skip
+    """Carry rates through sites.
+
+    Parameters
+    ----------
+    rate_per_s : ndarray, shape (class, place, time)
+        What is asked where; classes in the order in which they are given room. [1/s]
+    dt_s : float
+        Step. [s]
+    work_s : ndarray, shape (class,)
+        Work of a request. [replica s]
+    replicas : ndarray, shape (site,)
+        Replicas of each site.
+    has : ndarray of bool, shape (class, site)
+        Whether the site holds the class's model.
+    pair_place, pair_site : ndarray of int, shape (pair,)
+        Every place and site, nearest first.
+    network_s : ndarray, shape (pair,)
+        There and back. [s]
+    slack_s : ndarray, shape (class,)
+        What a request may spend on the network and in a queue and still be in time. [s]
+    patience_s : ndarray, shape (class,)
+        A request that would wait longer is refused. [s]
+    stay_s : ndarray, shape (class,)
+        Time from first to last token: what is being served when a site fails. [s]
+    again_s : ndarray, shape (class,)
+        Work beyond a new request's of one that moves: its context is read again. [replica s]
+    fails_s, back_s : ndarray, shape (site,)
+        When a site fails, and when it is back; infinite for never. [s]
+    detect_s : float
+        From the failure to the first request that is sent elsewhere. [s]
+    ready_s : ndarray, shape (class, site)
+        From when on a site that has not the model can serve it, its weights loaded; infinite for never. [s]
+    load : ndarray, shape (site, time)
+        Out: share of the replicas at work.
+    queue : ndarray, shape (site, time)
+        Out: requests that wait at the end of the step.
+    taken : ndarray, shape (class, site, time)
+        Out: requests per second that a site takes on. [1/s]
+    late_t, refused_t : ndarray, shape (class, time)
+        Out: requests of each step that turn out late, or are refused.
+    books : ndarray, shape (class, 6)
+        Out: offered, served in time, served late, refused, still in the system, network time of what was taken [s].
+    by_site : ndarray, shape (class, site, 4)
+        Out: taken on, served, handed over when it failed, still there.
+    """
+    classes, places, steps = rate_per_s.shape
+    sites = replicas.size
+    ok = np.zeros((classes, sites))  # waiting, will be in time
+    bad = np.zeros((classes, sites))  # waiting, will be late
+    limbo = np.zeros((classes, sites))  # sent to a site that is not there
+    moved = np.zeros(classes)  # to be sent again now
+    down = np.zeros(sites, dtype=np.bool_)
+    debt = np.zeros(sites)  # work of contexts that are to be read again
+    room = np.zeros(sites)
+    left = np.zeros(places)
+    for k in range(steps):
+        now = k * dt_s
+        moved[:] = 0.0
+        for s in range(sites):
+            dead = fails_s[s] <= now < back_s[s]
+            if dead and not down[s]:
+                down[s] = True
+                for c in range(classes):
+                    # What is being served goes with what waits.
+                    inside = taken[c, s, k - 1] * stay_s[c] if k > 0 else 0.0
+                    inside = min(inside, by_site[c, s, 1])
+                    by_site[c, s, 1] -= inside
+                    gone = ok[c, s] + bad[c, s] + inside
+                    # Those that had been counted as served are taken back, in time or late as they were.
+                    total = books[c, 1] + books[c, 2]
+                    if total > 0.0:
+                        back = inside * books[c, 1] / total
+                        books[c, 1] -= back
+                        books[c, 2] -= inside - back
+                    limbo[c, s] += gone
+                    ok[c, s] = bad[c, s] = 0.0
+            elif not dead and down[s]:
+                down[s] = False
+            if down[s] and now >= fails_s[s] + detect_s:
+                for c in range(classes):
+                    moved[c] += limbo[c, s]
+                    by_site[c, s, 2] += limbo[c, s]
+                    limbo[c, s] = 0.0
+            if not dead:
+                for c in range(classes):
+                    if limbo[c, s] > 0.0:  # it came back before anybody had noticed
+                        bad[c, s] += limbo[c, s]
+                        limbo[c, s] = 0.0
+            if dead:
+                debt[s] = 0.0
+            waits = debt[s]
+            for c in range(classes):
+                waits += (ok[c, s] + bad[c, s]) * work_s[c]
+            seen = down[s] and now >= fails_s[s] + detect_s
+            room[s] = 0.0 if seen else max(replicas[s] * dt_s - waits, 0.0)
+        for c in range(classes):
+            for p in range(places):
+                left[p] = rate_per_s[c, p, k] * dt_s
+                books[c, 0] += left[p]
+            # First what has to be moved: it has waited longest; late, where that took longer than it may.
+            again = moved[c]
+            if again > 0.0:
+                slow = detect_s > slack_s[c]
+                for i in range(pair_site.size):
+                    s = pair_site[i]
+                    if again <= 0.0:
+                        break
+                    if room[s] <= 0.0 or not (has[c, s] or now >= ready_s[c, s]) or down[s]:
+                        continue
+                    cost = work_s[c] + again_s[c]
+                    x = min(again, room[s] / cost)
+                    room[s] -= x * cost
+                    again -= x
+                    by_site[c, s, 0] += x
+                    by_site[c, s, 1] += x
+                    load[s, k] += x * cost
+                    if slow:
+                        books[c, 2] += x
+                        late_t[c, k] += x
+                    else:
+                        books[c, 1] += x
+                if again > 0.0:  # nobody has room: it joins the queues
+                    again = _join(
+                        again, c, -1, now, pair_place, pair_site, network_s, has, ready_s, down, replicas, work_s,
+                        again_s[c], slack_s[c] - detect_s, patience_s[c], ok, bad, debt, by_site,
+                    )  # fmt: skip
+                    books[c, 3] += again
+                    refused_t[c, k] += again
+            for i in range(pair_site.size):
+                p, s = pair_place[i], pair_site[i]
+                if left[p] <= 0.0 or room[s] <= 0.0 or not (has[c, s] or now >= ready_s[c, s]):
+                    continue
+                x = min(left[p], room[s] / work_s[c])
+                room[s] -= x * work_s[c]
+                left[p] -= x
+                by_site[c, s, 0] += x
+                books[c, 5] += x * network_s[i]
+                if down[s]:  # sent to where nobody is
+                    limbo[c, s] += x
+                    continue
+                by_site[c, s, 1] += x
+                taken[c, s, k] += x / dt_s
+                load[s, k] += x * work_s[c]
+                if network_s[i] > slack_s[c]:
+                    books[c, 2] += x
+                    late_t[c, k] += x
+                else:
+                    books[c, 1] += x
+            for p in range(places):
+                if left[p] > 0.0:
+                    rest = _join(
+                        left[p], c, p, now, pair_place, pair_site, network_s, has, ready_s, down, replicas, work_s,
+                        0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
+                    )  # fmt: skip
+                    books[c, 3] += rest
+                    refused_t[c, k] += rest
+        for s in range(sites):
+            # What has waited is served with what is left of the step.
+            if not down[s]:
+                paid = min(debt[s], max(replicas[s] * dt_s - load[s, k], 0.0))
+                debt[s] -= paid
+                load[s, k] += paid
+                waits = 0.0
+                for c in range(classes):
+                    waits += (ok[c, s] + bad[c, s]) * work_s[c]
+                if waits > 0.0:
+                    share = min(1.0, max(replicas[s] * dt_s - load[s, k], 0.0) / waits)
+                    for c in range(classes):
+                        x, y = share * ok[c, s], share * bad[c, s]
+                        ok[c, s] -= x
+                        bad[c, s] -= y
+                        books[c, 1] += x
+                        books[c, 2] += y
+                        late_t[c, k] += y
+                        by_site[c, s, 1] += x + y
+                        taken[c, s, k] += (x + y) / dt_s
+                    load[s, k] += share * waits
+            if replicas[s] > 0.0:
+                load[s, k] /= replicas[s] * dt_s
+            for c in range(classes):
+                queue[s, k] += ok[c, s] + bad[c, s] + limbo[c, s]
+    for c in range(classes):
+        for s in range(sites):
+            by_site[c, s, 3] = ok[c, s] + bad[c, s] + limbo[c, s]
+            books[c, 4] += by_site[c, s, 3]
+
+
+def _join(
+    x: float, c: int, p: int, now: float, pair_place: Index, pair_site: Index, network_s: Float,
+    has: NDArray[np.bool_], ready_s: Float, down: NDArray[np.bool_], replicas: Float, work_s: Float, again_s: float,
+    slack_s: float, patience_s: float, ok: Float, bad: Float, debt: Float, by_site: Float,
+) -> float:  # fmt: skip
+    """Let requests of a place (-1: any) queue where they wait least; return what is refused.
+
+    ``again_s`` is their work beyond a new request's.
+    """
+    best, least = -1, np.inf
+    for i in range(pair_site.size):
+        s = pair_site[i]
+        if (p >= 0 and pair_place[i] != p) or down[s] or replicas[s] <= 0.0:
+            continue
+        if not (has[c, s] or now >= ready_s[c, s]):
+            continue
+        waits = debt[s]
+        for j in range(ok.shape[0]):
+            waits += (ok[j, s] + bad[j, s]) * work_s[j]
+        wait = waits / replicas[s] + network_s[i]
+        if wait < least:
+            best, least = i, wait
+    if best < 0:
+        return x
+    s = pair_site[best]
+    # A queue of this class takes on what it can clear within its patience.
+    fits = max((patience_s - least) * replicas[s] / work_s[c], 0.0)
+    taken = min(x, fits)
+    by_site[c, s, 0] += taken
+    timely = 0.0
+    if slack_s > least:
+        timely = min(taken, (slack_s - least) * replicas[s] / work_s[c])
+    debt[s] += taken * again_s
+    ok[c, s] += timely
+    bad[c, s] += taken - timely
+    return float(x - taken)

@@ -1,0 +1,280 @@
+"""A fleet of sites that serves the places of a metro: the nearest with the model and room, and failover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from gridedge.errors import bad, nearest
+from gridedge.sites.fleet import flow as loops
+from gridedge.sites.fleet.places import distance_km, network_time_s
+
+Float = NDArray[np.float64]
+_BOOKS = ("offered", "in_time", "late", "refused", "in_system")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Places with coordinates.
+
+    Parameters
+    ----------
+    name : sequence of str
+        What they are called.
+    lat, lon : ndarray, shape (point,)
+        Degrees, north and east.
+    weight : ndarray, shape (point,)
+        Share of the people, or replicas of a site.
+    """
+
+    name: Sequence[str]
+    lat: Float
+    lon: Float
+    weight: Float
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.name), self.lat.size, self.lon.size, self.weight.size}
+        if len(sizes) != 1:
+            raise bad("places need a name, two coordinates and a weight each", str(sorted(sizes)), "Give all of them.")
+        if not (self.weight >= 0).all() or not self.weight.sum() > 0:
+            raise bad("places have no weight", "negative, NaN or all 0", "Give shares, or replicas.")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a class of requests takes and may take.
+
+    Parameters
+    ----------
+    name : str
+        The class.
+    work_s : float
+        Work of a request: one over the requests per second that a replica serves. [replica s]
+    first_token_s : float
+        Bound on the time to the first token. [s]
+    serves_s : float
+        Time to the first token at the site itself, without a queue. [s]
+    stay_s : float
+        From the first to the last token. [s]
+    again_s : float
+        Work of reading the context again where a request moves. [replica s]
+    patience_s : float
+        A request that would wait longer is refused. [s]
+    load_s : float
+        Time in which a site without the model has loaded its weights; infinite where it may not. [s]
+    """
+
+    name: str
+    work_s: float
+    first_token_s: float
+    serves_s: float
+    stay_s: float
+    again_s: float = 0.0
+    patience_s: float = 60.0
+    load_s: float = np.inf
+
+    @property
+    def slack_s(self) -> float:
+        """Time that is left for the network and a queue, in s."""
+        return self.first_token_s - self.serves_s
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A site that is not there for a while.
+
+    Parameters
+    ----------
+    site : str
+        Which.
+    from_s, to_s : float
+        When. [s]
+    """
+
+    site: str
+    from_s: float
+    to_s: float = np.inf
+
+
+@dataclass(frozen=True)
+class Network:
+    """How requests travel.
+
+    Parameters
+    ----------
+    access_s : float
+        Time in the access network, there and back; 10 ms is assumed. [s]
+    detour : float
+        Length of fibre over distance; 1.5 is assumed.
+    detect_s : float
+        From a failure to the first request that is sent elsewhere; 10 s is assumed. [s]
+    """
+
+    access_s: float = 0.010
+    detour: float = 1.5
+    detect_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What became of the requests of a fleet.
+
+    Parameters
+    ----------
+    data : Dataset
+        ``load_pu(site, time)``, share of a site's replicas at work; ``waiting(site, time)``, requests that wait at the
+        end of the step; ``taken_per_s(class, site, time)``; ``late(class, time)`` and ``refused(class, time)``,
+        requests of the step.
+    books : dict
+        By class: requests offered, in time, late, refused and in the system.
+    by_site : Dataset
+        ``taken_on``, ``served``, ``handed_over``, ``still_there`` (class, site), in requests.
+    network_s : dict
+        By class: mean time on the network of what was taken on. [s]
+    """
+
+    data: xr.Dataset
+    books: dict[str, dict[str, float]]
+    by_site: xr.Dataset
+    network_s: dict[str, float] = field(default_factory=dict)
+
+
+def route(
+    rate_per_s: xr.DataArray,
+    places: Points,
+    sites: Points,
+    services: Sequence[Service],
+    *,
+    dt_s: float,
+    holds: Mapping[str, Sequence[str]] | None = None,
+    network: Network = Network(),  # frozen
+    outages: Sequence[Outage] = (),
+) -> Flow:
+    """Send every request to the nearest site that has the model and room.
+
+    Parameters
+    ----------
+    rate_per_s : DataArray, dims (class, time)
+        What the metro asks; places ask in proportion to their weight. [1/s]
+    places : Points
+        Where it is asked.
+    sites : Points
+        Where it is served; their weight is the number of replicas.
+    services : sequence of Service
+        What each class takes; the first is given room first.
+    dt_s : float
+        Step. [s]
+    holds : mapping, optional
+        Sites that hold the model of a class; all, where a class is left out.
+    network : Network
+        How requests travel.
+    outages : sequence of Outage
+        Sites that fail; one each at most.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or no site can serve a class within its latency.
+
+    Notes
+    -----
+    A request counts as in time when the network, the queue that it finds and the service take no longer than its bound.
+    One that was under way at a site that fails has waited for the detection, and begins again.
+    """
+    names = [s.name for s in services]
+    missing = [n for n in rate_per_s["class"].values.tolist() if n not in names]
+    if missing:
+        raise bad("no service for a class", str(missing), f"Give a Service for each. Known: {', '.join(names)}.")
+    rate = rate_per_s.sel({"class": names}).transpose("class", "time").values
+    share = places.weight / places.weight.sum()
+    asked = np.ascontiguousarray(rate[:, None, :] * share[None, :, None])
+    km = distance_km(places.lat[:, None], places.lon[:, None], sites.lat[None], sites.lon[None])
+    there = network_time_s(km, access_s=network.access_s, detour=network.detour)
+    order = np.argsort(there.ravel(), kind="stable")
+    pair_place, pair_site = np.divmod(order, len(sites.name))
+    has = np.ones((len(names), len(sites.name)), dtype=bool)
+    site_of = {str(n): k for k, n in enumerate(sites.name)}
+    for name, held in (holds or {}).items():
+        if name not in names:
+            raise bad("unknown class", name, nearest(name, names))
+        has[names.index(name)] = False
+        for site in held:
+            has[names.index(name), _site(site_of, site)] = True
+    fails, back = np.full(len(sites.name), np.inf), np.full(len(sites.name), np.inf)
+    for out in outages:
+        k = _site(site_of, out.site)
+        if np.isfinite(fails[k]):
+            raise bad("a site fails twice", out.site, "Name it once.")
+        fails[k], back[k] = out.from_s, out.to_s
+    slack = np.array([s.slack_s for s in services])
+    for c, one in enumerate(services):
+        best = there[:, has[c]].min() if has[c].any() else np.inf
+        if not best <= slack[c]:
+            value = f"{best + one.serves_s:.3g} s at best, {one.first_token_s:.3g} s asked"
+            raise bad(
+                f"{one.name}: no site can meet the latency", value, "Place a site nearer, or relax first_token_s."
+            )
+    first = min((o.from_s for o in outages), default=np.inf)
+    ready = np.full(has.shape, first + network.detect_s) + np.array([s.load_s for s in services])[:, None]
+    steps, classes, count = rate.shape[1], len(names), len(sites.name)
+    load, queue = np.zeros((count, steps)), np.zeros((count, steps))
+    taken = np.zeros((classes, count, steps))
+    late, refused = np.zeros((classes, steps)), np.zeros((classes, steps))
+    books, by_site = np.zeros((classes, 6)), np.zeros((classes, count, 4))
+    _compiled()(
+        asked, float(dt_s), *_columns(services, "work_s"), sites.weight.astype(float), has, pair_place, pair_site,
+        there.ravel()[order], slack, *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
+        float(network.detect_s), ready, load, queue, taken, late, refused, books, by_site,
+    )  # fmt: skip
+    time = rate_per_s["time"].values if "time" in rate_per_s.coords else np.arange(steps) * dt_s
+    data = xr.Dataset(
+        {
+            "load_pu": (("site", "time"), load, {"units": "1"}),
+            "waiting": (("site", "time"), queue, {"units": "1"}),
+            "taken_per_s": (("class", "site", "time"), taken, {"units": "1/s"}),
+            "late": (("class", "time"), late, {"units": "1"}),
+            "refused": (("class", "time"), refused, {"units": "1"}),
+        },
+        coords={"class": names, "site": list(sites.name), "time": ("time", time, {"units": "s"})},
+        attrs={"dt_s": dt_s},
+    )
+    columns = ("taken_on", "served", "handed_over", "still_there")
+    by = {name: (("class", "site"), by_site[:, :, k]) for k, name in enumerate(columns)}
+    whole = {n: dict(zip(_BOOKS, books[c, :5].tolist(), strict=True)) for c, n in enumerate(names)}
+    on = by_site[:, :, 0].sum(axis=1)
+    mean = {n: float(books[c, 5] / on[c]) if on[c] > 0 else 0.0 for c, n in enumerate(names)}
+    return Flow(data, whole, xr.Dataset(by, coords={"class": names, "site": list(sites.name)}), mean)
+
+
+def _columns(services: Sequence[Service], *names: str) -> list[Float]:
+    return [np.array([float(getattr(s, name)) for s in services]) for name in names]
+
+
+def _site(known: Mapping[str, int], name: str) -> int:
+    if str(name) not in known:
+        raise bad("unknown site", str(name), nearest(str(name), known))
+    return known[str(name)]
+
+
+@cache
+def _compiled() -> Any:
+    import numba  # it takes a second
+
+    def machine(function: Any) -> Any:
+        try:
+            return numba.njit(cache=True, nogil=True)(function)
+        except RuntimeError:  # nowhere to keep it: compile in every process
+            return numba.njit(nogil=True)(function)
+
+    loops._join = machine(loops._join)
+    return machine(loops.flow)
