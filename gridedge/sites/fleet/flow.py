@@ -18,7 +18,8 @@ def flow(
     rate_per_s: Float, asks: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_],
     pair_place: Index, pair_site: Index, may: NDArray[np.bool_], stays: NDArray[np.bool_], network_s: Float,
     slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float, fails_s: Float,
-    back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float, late_t: Float, refused_t: Float, books: Float, by_site: Float,
+    back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float, late_t: Float,
+    refused_t: Float, books: Float, by_site: Float,
 ) -> None:  # fmt: skip
     """Carry rates through sites.
 
