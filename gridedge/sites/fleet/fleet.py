@@ -149,7 +149,7 @@ def fleet(
     flow = route(
         xr.DataArray(np.array(asked), dims=("class", "time"), coords={"class": list(streams), "time": rate["time"]}),
         _points([*plan.places, *plan.sites], np.r_[people, sizes]),
-        _points(plan.sites, sizes.astype(float)),
+        _points(plan.sites, plan.fill_pu * sizes),
         services,
         dt_s=dt_s,
         holds=holds,
@@ -157,6 +157,7 @@ def fleet(
         network=plan.network(),
         outages=outages,
     )
+    flow.data["load_pu"].values *= plan.fill_pu  # of all its accelerators
     load, slow = _meters(plan, kinds, streams, services, sizes, flow, outdoor_c, outages, dt_s)
     homes, used = _homes(plan, kinds, rate, dt_s)
     by_tier = _by_tier(plan, kinds, streams, flow, load, homes, used, dt_s)
@@ -442,11 +443,12 @@ def _by_tier(
     served = flow.by_site["served"].values
     answer = np.array([mean_tokens(kinds[key].one)[1] for key, _, _ in streams.values()])
     rows: dict[str, list[float]] = {n: [] for n in ("it_mwh", "meter_mwh", "requests", "tokens")}
+    mwh = {name: load[name].values.sum(axis=0) * dt_s / 3600.0 for name in ("p_it_mw", "p_mw")}
     tiers = [t for t in ("cloud", "edge") if (of == t).any()]
     for tier in tiers:
         mine = of == tier
-        rows["it_mwh"].append(float(load["p_it_mw"].values[:, mine].sum()) * dt_s / 3600.0)
-        rows["meter_mwh"].append(float(load["p_mw"].values[:, mine].sum()) * dt_s / 3600.0)
+        rows["it_mwh"].append(float(mwh["p_it_mw"][mine].sum()))
+        rows["meter_mwh"].append(float(mwh["p_mw"][mine].sum()))
         rows["requests"].append(float(served[:, mine].sum()))
         rows["tokens"].append(float((served[:, mine].sum(axis=1) * answer).sum()))
     if homes is not None:

@@ -16,7 +16,7 @@ Index = NDArray[np.int64]
 
 def flow(
     rate_per_s: Float, asks: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_],
-    pair_place: Index, pair_site: Index, may: NDArray[np.bool_], stays: NDArray[np.bool_], network_s: Float,
+    first: Index, pair_place: Index, pair_site: Index, stays: NDArray[np.bool_], network_s: Float,
     slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float, fails_s: Float,
     back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float, late_t: Float,
     refused_t: Float, books: Float, by_site: Float,
@@ -37,10 +37,10 @@ def flow(
         Replicas of each site.
     has : ndarray of bool, shape (class, site)
         Whether the site holds the class's model.
+    first : ndarray of int, shape (class + 1,)
+        Where the pairs of each class begin and end.
     pair_place, pair_site : ndarray of int, shape (pair,)
-        Every place and site, nearest first.
-    may : ndarray of bool, shape (class, pair)
-        Whether a place may send requests of the class to that site.
+        Of each class, every place that asks and every site that it may ask, nearest first.
     stays : ndarray of bool, shape (class,)
         Whether what was under way at a site that fails may not go to another, and is refused.
     network_s : ndarray, shape (pair,)
@@ -137,7 +137,7 @@ def flow(
                 refused_t[c, k] += again
             elif again > 0.0:
                 slow = detect_s > slack_s[c]
-                for i in range(pair_site.size):
+                for i in range(first[c], first[c + 1]):
                     s = pair_site[i]
                     if again <= 0.0:
                         break
@@ -157,16 +157,16 @@ def flow(
                         books[c, 1] += x
                 if again > 0.0:  # nobody has room: it joins the queues
                     again = _join(
-                        again, c, -1, now, pair_place, pair_site, may, network_s, has, ready_s, down, replicas, work_s,
-                        again_s[c], slack_s[c] - detect_s, patience_s[c], ok, bad, debt, by_site,
+                        again, c, -1, now, first, pair_place, pair_site, network_s, has, ready_s, down, replicas,
+                        work_s, again_s[c], slack_s[c] - detect_s, patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += again
                     refused_t[c, k] += again
-            for i in range(pair_site.size):
+            for i in range(first[c], first[c + 1]):
                 if waiting == 0:
                     break
                 p, s = pair_place[i], pair_site[i]
-                if left[p] <= 0.0 or room[s] <= 0.0 or not may[c, i] or not (has[c, s] or now >= ready_s[c, s]):
+                if left[p] <= 0.0 or room[s] <= 0.0 or not (has[c, s] or now >= ready_s[c, s]):
                     continue
                 x = min(left[p], room[s] / work_s[c])
                 room[s] -= x * work_s[c]
@@ -189,8 +189,8 @@ def flow(
             for p in range(places):
                 if left[p] > 0.0:
                     rest = _join(
-                        left[p], c, p, now, pair_place, pair_site, may, network_s, has, ready_s, down, replicas, work_s,
-                        0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
+                        left[p], c, p, now, first, pair_place, pair_site, network_s, has, ready_s, down, replicas,
+                        work_s, 0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += rest
                     refused_t[c, k] += rest
@@ -226,7 +226,7 @@ def flow(
 
 
 def _join(
-    x: float, c: int, p: int, now: float, pair_place: Index, pair_site: Index, may: NDArray[np.bool_],
+    x: float, c: int, p: int, now: float, first: Index, pair_place: Index, pair_site: Index,
     network_s: Float, has: NDArray[np.bool_], ready_s: Float, down: NDArray[np.bool_], replicas: Float, work_s: Float,
     again_s: float, slack_s: float, patience_s: float, ok: Float, bad: Float, debt: Float, by_site: Float,
 ) -> float:  # fmt: skip
@@ -235,9 +235,9 @@ def _join(
     ``again_s`` is their work beyond a new request's.
     """
     best, least = -1, np.inf
-    for i in range(pair_site.size):
+    for i in range(first[c], first[c + 1]):
         s = pair_site[i]
-        if (p >= 0 and (pair_place[i] != p or not may[c, i])) or down[s] or replicas[s] <= 0.0:
+        if (p >= 0 and pair_place[i] != p) or down[s] or replicas[s] <= 0.0:
             continue
         if not (has[c, s] or now >= ready_s[c, s]):
             continue

@@ -127,6 +127,11 @@ class Fleet(Spec):
         42.0, mark="assumed", source="hotter than Dallas in most years (from memory)", ge=-20, le=60
     )
     """Outdoor temperature at which a site with every accelerator at its peak draws its ``p_mw``. [degC]"""
+    fill_pu: float = quantity(
+        0.8, mark="assumed", source="fuller replicas miss their latency: late requests by load on exact runs", low=0.7,
+        high=0.9, gt=0, le=1,
+    )  # fmt: skip
+    """Load above which a site takes on no more, and the next one is asked. [pu]"""
     access_s: float = quantity(0.010, mark="assumed", source="access network there and back, 5 to 20 ms", ge=0)
     """Time in the access network, there and back. [s]"""
     detour: float = quantity(1.5, mark="assumed", source="fibre follows roads, 1.3 to 2", ge=1)

@@ -214,7 +214,7 @@ def route(
     km = distance_km(places.lat[:, None], places.lon[:, None], sites.lat[None], sites.lon[None])
     there = network_time_s(km, access_s=network.access_s, detour=network.detour)
     order = np.argsort(there.ravel(), kind="stable")
-    pair_place, pair_site = np.divmod(order, len(sites.name))
+    place, site_at = np.divmod(order, len(sites.name))
     has = np.ones((len(names), len(sites.name)), dtype=bool)
     site_of = {str(n): k for k, n in enumerate(sites.name)}
     for name, held in (holds or {}).items():
@@ -223,11 +223,6 @@ def route(
         has[names.index(name)] = False
         for site in held:
             has[names.index(name), _site(site_of, site)] = True
-    may = np.ones((len(names), order.size), dtype=bool)
-    for c in range(len(names)):
-        if services[c].local and has[c].any():
-            home = np.flatnonzero(has[c])[np.argmin(there[:, has[c]], axis=1)]
-            may[c] = pair_site == home[pair_place]
     fails, back = np.full(len(sites.name), np.inf), np.full(len(sites.name), np.inf)
     for out in outages:
         k = _site(site_of, out.site)
@@ -244,6 +239,15 @@ def route(
             )
     first = min((o.from_s for o in outages), default=np.inf)
     ready = np.full(has.shape, first + network.detect_s) + np.array([s.load_s for s in services])[:, None]
+    mine = []
+    for c in range(len(names)):
+        may = (share[c, place] > 0) & (has[c, site_at] | np.isfinite(ready[c, site_at]))
+        if services[c].local:
+            home = np.flatnonzero(has[c])[np.argmin(there[:, has[c]], axis=1)]
+            may &= site_at == home[place]
+        mine.append(np.flatnonzero(may))
+    pairs = np.concatenate(mine)
+    begin = np.r_[0, np.cumsum([m.size for m in mine])]
     steps, classes, count = rate.shape[1], len(names), len(sites.name)
     load, queue = np.zeros((count, steps)), np.zeros((count, steps))
     taken = np.zeros((classes, count, steps))
@@ -251,8 +255,9 @@ def route(
     books, by_site = np.zeros((classes, 6)), np.zeros((classes, count, 4))
     _compiled()(
         np.ascontiguousarray(rate, dtype=float), share, float(dt_s), *_columns(services, "work_s"),
-        sites.weight.astype(float), has, pair_place, pair_site, may, np.array([s.local for s in services]),
-        there.ravel()[order], slack, *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
+        sites.weight.astype(float), has, begin, place[pairs], site_at[pairs],
+        np.array([s.local for s in services]), there.ravel()[order][pairs], slack,
+        *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
         float(network.detect_s), ready, load, queue, taken, late, refused, books, by_site,
     )  # fmt: skip
     time = rate_per_s["time"].values if "time" in rate_per_s.coords else np.arange(steps) * dt_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln, pdtr
 from scipy.stats import norm
 
 from gridedge.errors import bad
@@ -13,7 +14,7 @@ Float = NDArray[np.float64]
 
 
 def erlang_b(load: float, servers: int) -> float:
-    r"""Return the share of calls lost by servers without a queue, :math:`B(c, a)`, by the stable recursion on c.
+    r"""Return the share of calls lost by servers without a queue.
 
     Parameters
     ----------
@@ -22,14 +23,19 @@ def erlang_b(load: float, servers: int) -> float:
     servers : int
         How many.
 
+    Notes
+    -----
+    :math:`B(c, a) = \frac{a^c / c!}{\sum_{k \le c} a^k / k!}`, Poisson's probability of c over that of c or fewer.
+
     References
     ----------
-    .. [1] A. K. Erlang, 1917; recursion :math:`1/B_c = 1 + (c/a) / B_{c-1}` as in any textbook on queues.
+    .. [1] A. K. Erlang, "Solution of some problems in the theory of probabilities of significance in automatic
+       telephone exchanges", 1917; as in any textbook on queues.
     """
-    inverse = 1.0
-    for c in range(1, servers + 1):
-        inverse = 1.0 + inverse * c / load
-    return 1.0 / inverse
+    below = float(pdtr(servers, load))
+    if below <= 0.0:  # far below the load: all but c/a are lost
+        return 1.0 - servers / load
+    return float(np.exp(servers * np.log(load) - load - gammaln(servers + 1.0))) / below
 
 
 def erlang_c(load: float, servers: int) -> float:
@@ -55,15 +61,16 @@ def servers_needed(load: float, *, wait_pu: float) -> int:
     _check(load, wait_pu)
     if load == 0:
         return 0
-    # One pass of the recursion on the number of servers: the first at which C is small enough.
-    inverse, c = 1.0, 0
-    while True:
-        c += 1
-        inverse = 1.0 + inverse * c / load
-        if c > load:
-            b = 1.0 / inverse
-            if b / (1.0 - load / c * (1.0 - b)) <= wait_pu:
-                return c
+    # C falls as servers are added: double the distance from the load until it is small enough, then halve.
+    low = int(np.floor(load))
+    high, step = low + 1, 1
+    while erlang_c(load, high) > wait_pu:
+        low, step = high, 2 * step
+        high += step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if erlang_c(load, middle) <= wait_pu else (middle, high)
+    return high
 
 
 def servers_normal(load: ArrayLike, *, wait_pu: float, peakedness: float = 1.0, spread_pu: float = 0.0) -> Float:
