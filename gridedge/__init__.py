@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gridedge.profiles.generate import generate
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
+    from gridedge.sites.fleet.fleet import fleet
     from gridedge.sites.mitigate import mitigate
     from gridedge.study.run import run
 
@@ -36,6 +37,7 @@ _HOMES = {
     "fit_training": "gridedge.profiles.fit",
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
+    "fleet": "gridedge.sites.fleet.fleet",
     "solve": "gridedge.grid.solve",
     "contingencies": "gridedge.grid.contingency",
     "to_pandapower": "gridedge.grid.inject",
@@ -66,6 +68,7 @@ __all__ = [
     "contingencies",
     "export",
     "fit_training",
+    "fleet",
     "flicker",
     "generate",
     "hosting_capacity",

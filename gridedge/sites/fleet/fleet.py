@@ -13,27 +13,21 @@ from numpy.typing import NDArray
 
 from gridedge import schema
 from gridedge.errors import bad
-from gridedge.profiles.inference.fluid import LoadCurve, load_curve
+from gridedge.profiles.inference.fluid import LoadCurve
 from gridedge.profiles.inference.models import model
-from gridedge.profiles.inference.replica import Rates, rates
-from gridedge.profiles.inference.run import Requests
-from gridedge.profiles.traffic.arrivals import arrivals, lengths
-from gridedge.profiles.traffic.classes import RequestClass
-from gridedge.profiles.traffic.traffic import TrafficProfile, request_rate
+from gridedge.profiles.traffic.traffic import request_rate
 from gridedge.profiles.traffic.week import week_seconds, zone
 from gridedge.sites.facility import high_side, metered_power, tan_phi
+from gridedge.sites.fleet.capacity import Kind, accelerators_of, holds, kinds_of
 from gridedge.sites.fleet.device import home_load
 from gridedge.sites.fleet.model import Fleet, ServingSite
 from gridedge.sites.fleet.privacy import fine_tuning_load
 from gridedge.sites.fleet.routing import Flow, Outage, Points, Service, route
-from gridedge.sites.fleet.sharing import thinned_cv
 from gridedge.sites.fleet.smallest import mean_tokens, serves_s
-from gridedge.spec import Assumption, build, take
+from gridedge.spec import Assumption, take
 from gridedge.timebase import step_count
 
 Float = NDArray[np.float64]
-_LONGEST = 32_768
-"""Tokens of a prompt or an answer at most, in the runs that measure a load curve."""
 _USUAL_LOAD = 0.6
 """Load at which the length of an answer's time is read. [pu]"""
 
@@ -71,17 +65,6 @@ class FleetResult:
     slow: dict[str, float]
     services: tuple[Service, ...]
     assumptions: tuple[Assumption, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A class with its replica: tables, load curve, size."""
-
-    one: RequestClass
-    table: Rates
-    curve: LoadCurve
-    size: int
-    weights_gb: float
 
 
 def fleet(
@@ -131,17 +114,17 @@ def fleet(
     if outdoor_c is not None and float(outdoor_c.max()) > plan.design_c:
         value = f"{float(outdoor_c.max()):g} degC, design_c {plan.design_c:g}"
         raise bad("it is hotter than the sites are built for", value, "Raise design_c.")
-    kinds = _kinds(plan, curves or {})
+    kinds = kinds_of(plan, curves or {})
     sizes = np.array([accelerators_of(plan, site, {k: v.table for k, v in kinds.items()}) for site in plan.sites])
     rate = request_rate(plan.traffic, duration_s=duration_s, dt_s=dt_s)["rate_per_s"].transpose("class", "time")
     streams = _streams(plan)
-    services, asked, holds, asks = [], [], {}, {}
+    services, asked, held, asks = [], [], {}, {}
     people = np.array([p.weight for p in plan.places])
     for name, (key, share, tier) in streams.items():
         services.append(_service(plan, name, key, kinds[key], tier == "private"))
         asked.append(share * rate.sel({"class": key}).values)
-        holds[name] = [s.name for s in plan.sites if _serves(plan, s, key, tier)]
-        if not holds[name]:
+        held[name] = [s.name for s in plan.sites if _serves(plan, s, key, tier)]
+        if not held[name]:
             value = model(plan.how(key).replica.model).name
             raise bad(f"{name}: no site of its tier holds the model", value, "Add it to the models of a site.")
         from_sites = kinds[key].one.asker == "agents" and plan.agents_at == "sites"
@@ -152,7 +135,7 @@ def fleet(
         _points(plan.sites, plan.fill_pu * sizes),
         services,
         dt_s=dt_s,
-        holds=holds,
+        holds=held,
         asks=asks,
         network=plan.network(),
         outages=outages,
@@ -162,125 +145,6 @@ def fleet(
     homes, used = _homes(plan, kinds, rate, dt_s)
     by_tier = _by_tier(plan, kinds, streams, flow, load, homes, used, dt_s)
     return FleetResult(load, homes, flow, by_tier, slow, tuple(services), tuple(plan.assumptions()))
-
-
-def class_curve(one: RequestClass, table: Rates, *, replicas: float, minutes: int = 30) -> LoadCurve:
-    """Measure the load curve of one of many replicas that share the requests of a class.
-
-    Parameters
-    ----------
-    one : RequestClass
-        Lengths, bounds and bursts.
-    table : Rates
-        The replica.
-    replicas : float
-        How many share the class: what comes to one of them is nearer to Poisson than what comes to all.
-    minutes : int
-        Length of each run.
-    """
-    cv = thinned_cv(one.cv, 1.0 / max(replicas, 1.0))
-    most = min(_LONGEST, table.context_tokens // 2)
-
-    def draw(per_s: float, duration_s: float, stream: int) -> Requests:
-        rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(stream,)))
-        at = arrivals(np.array([per_s]), duration_s, cv=cv, law=one.law, rng=rng)
-        sizes = [lengths(at.size, law, rng, most=most) for law in (one.tokens_in, one.tokens_out)]
-        return Requests(at, *sizes)
-
-    return load_curve(table, draw, first_token_s=one.first_token_s, token_s=one.token_s, minutes=minutes)
-
-
-def accelerators_of(plan: Fleet, site: ServingSite, tables: Mapping[str, Rates]) -> int:
-    """Return how many accelerators a site has: as many as its megawatts carry at their peak.
-
-    Parameters
-    ----------
-    plan : Fleet
-        What is served.
-    site : ServingSite
-        Its size and building.
-    tables : mapping
-        Replica by class.
-
-    Raises
-    ------
-    InputError
-        If the site carries not one replica, or its servers do not fit its racks.
-    """
-    building = site.building()
-    here = [k for k in plan.traffic.classes if _holds(plan, site, k)]
-    if not here:
-        raise bad(f"{site.name}: it holds no model that is asked for", str(site.models), "Name one that serves.")
-    per_chip = {k: tables[k].peak_w / plan.how(k).replica.accelerators for k in here}
-    for k in here:
-        building.servers_per_rack(per_chip[k] * min(plan.how(k).replica.accelerators, 8) / 1e3)
-    if site.accelerators is not None:
-        count = site.accelerators
-    else:
-        assert site.p_mw is not None
-        count = int(1e6 * (building.it_mw(site.p_mw, plan.design_c) - _tuning_mw(site)) / max(per_chip.values()) + 1e-9)
-    for k in here:
-        need = plan.how(k).replica.accelerators
-        if count < need:
-            name = model(plan.how(k).replica.model).name
-            idle = tables[k].idle_w / 1e6 * (1.0 + building.a) + building.b * tables[k].peak_w / 1e6
-            if site.p_mw is not None and site.p_mw < idle:
-                value = f"{site.p_mw:g} MW, one idle replica of {name} draws {idle:.3g} MW at the meter"
-                raise bad(f"{site.name}: capacity under the idle load", value, "Give the site more power.")
-            value = f"{name} needs {need} accelerators, the site has {max(count, 0)}"
-            raise bad(
-                f"{site.name}: the model fits no server of the site", value, "Enlarge the site, or name its models."
-            )
-    return count
-
-
-def at_load(spec: Fleet, peak_pu: float, *, duration_s: float = 604_800.0, dt_s: float = 900.0) -> Fleet:
-    """Return the fleet with its traffic scaled so that its busiest step takes a share of all accelerators.
-
-    Parameters
-    ----------
-    spec : Fleet
-        Traffic in any scale: the mix of its classes is kept.
-    peak_pu : float
-        Work of the busiest step over what all sites can do. [pu]
-    duration_s, dt_s : float
-        Where the busiest step is looked for. [s]
-
-    Raises
-    ------
-    InputError
-        If the share is none, or nobody asks.
-    """
-    if not 0 < peak_pu <= 10:
-        raise bad("peak_pu is no share of the capacity", peak_pu, "Give 0 < peak_pu, below 1 for a fleet that copes.")
-    kinds = _kinds(spec, {})
-    tables = {k: v.table for k, v in kinds.items()}
-    total = float(sum(accelerators_of(spec, site, tables) for site in spec.sites))
-    rate = request_rate(spec.traffic, duration_s=duration_s, dt_s=dt_s)["rate_per_s"]
-    device = spec.tiers.device_pu if spec.tiers else 0.0
-    work = sum(
-        rate.sel({"class": k}).values * (1.0 - device) * v.size / v.curve.capacity_per_s for k, v in kinds.items()
-    )
-    most = float(np.max(work))
-    if not most > 0:
-        raise bad("nobody asks for anything", most, "Give requests_per_s above 0 for a class.")
-    factor = peak_pu * total / most
-    # Built anew, so that the bound on how fast people ask holds for the new rates too.
-    data = spec.traffic.model_dump(exclude_unset=True)
-    for key, share in spec.traffic.classes.items():
-        data["classes"][key] = {**data["classes"][key], "requests_per_s": share.requests_per_s * factor}
-    return spec.model_copy(update={"traffic": build(TrafficProfile, data)})
-
-
-def _kinds(plan: Fleet, curves: Mapping[str, LoadCurve]) -> dict[str, _Kind]:
-    tables = {k: rates(plan.how(k).replica) for k in plan.traffic.classes}
-    total = float(sum(accelerators_of(plan, site, tables) for site in plan.sites))
-    found = {}
-    for key, table in tables.items():
-        replica, one = plan.how(key).replica, plan.traffic.of(key)
-        curve = curves.get(key) or class_curve(one, table, replicas=total / replica.accelerators)
-        found[key] = _Kind(one, table, curve, replica.accelerators, model(replica.model).weights_gb)
-    return found
 
 
 def _streams(plan: Fleet) -> dict[str, tuple[str, float, str]]:
@@ -304,7 +168,7 @@ def _streams(plan: Fleet) -> dict[str, tuple[str, float, str]]:
     return out
 
 
-def _service(plan: Fleet, name: str, key: str, kind: _Kind, private: bool) -> Service:
+def _service(plan: Fleet, name: str, key: str, kind: Kind, private: bool) -> Service:
     tokens_in, tokens_out = mean_tokens(kind.one)
     curve, table, size = kind.curve, kind.table, kind.size
     # What moves reads its prompt and, on average, half of its answer again.
@@ -322,13 +186,9 @@ def _service(plan: Fleet, name: str, key: str, kind: _Kind, private: bool) -> Se
     )
 
 
-def _holds(plan: Fleet, site: ServingSite, key: str) -> bool:
-    return site.models is None or model(plan.how(key).replica.model).name in site.models
-
-
 def _serves(plan: Fleet, site: ServingSite, key: str, tier: str) -> bool:
     wanted = {"any": ("cloud", "edge"), "private": ("edge",)}.get(tier, (tier,))
-    return _holds(plan, site, key) and site.of_tier() in wanted
+    return holds(plan, site, key) and site.of_tier() in wanted
 
 
 def _points(items: Sequence[Any], weight: Float) -> Points:
@@ -336,12 +196,8 @@ def _points(items: Sequence[Any], weight: Float) -> Points:
     return Points([item.name for item in items], lat, lon, weight)
 
 
-def _tuning_mw(site: ServingSite) -> float:
-    return 0.0 if site.fine_tuning is None else site.fine_tuning.job().nameplate_mw
-
-
 def _meters(
-    plan: Fleet, kinds: Mapping[str, _Kind], streams: Mapping[str, tuple[str, float, str]],
+    plan: Fleet, kinds: Mapping[str, Kind], streams: Mapping[str, tuple[str, float, str]],
     services: Sequence[Service], sizes: NDArray[np.int64], flow: Flow, outdoor_c: xr.DataArray | None,
     outages: Sequence[Outage], dt_s: float,
 ) -> tuple[xr.Dataset, dict[str, float]]:  # fmt: skip
@@ -420,7 +276,7 @@ def _local_h(plan: Fleet) -> float:
 
 
 def _homes(
-    plan: Fleet, kinds: Mapping[str, _Kind], rate: xr.DataArray, dt_s: float
+    plan: Fleet, kinds: Mapping[str, Kind], rate: xr.DataArray, dt_s: float
 ) -> tuple[xr.Dataset | None, tuple[float, float]]:
     """Return what devices add to the homes, with the requests and tokens that they answer."""
     if plan.tiers is None or plan.tiers.device_pu == 0:
@@ -436,7 +292,7 @@ def _homes(
 
 
 def _by_tier(
-    plan: Fleet, kinds: Mapping[str, _Kind], streams: Mapping[str, tuple[str, float, str]], flow: Flow,
+    plan: Fleet, kinds: Mapping[str, Kind], streams: Mapping[str, tuple[str, float, str]], flow: Flow,
     load: xr.Dataset, homes: xr.Dataset | None, used: tuple[float, float], dt_s: float,
 ) -> xr.Dataset:  # fmt: skip
     of = np.array([site.of_tier() for site in plan.sites])
