@@ -60,8 +60,9 @@ def main() -> None:
             for b in made.flow.books.values()
         )
         goal = "   goal 20 s" if count == 100 else ""
-        print(f"{count:>3} sites, {made.load.sizes['time']:,} steps  {took:6.2f} s, {work:6.2f} s of a processor{goal}; "
-              f"{offered:.3g} requests, books within {gap:.0e}, {float(made.load.p_mw.sum()) * DT_S / 3.6e6:.0f} GWh")  # fmt: skip
+        gwh = float(made.load.p_mw.sum()) * DT_S / 3.6e6
+        print(f"{count:>3} sites, {made.load.sizes['time']:,} steps  {took:6.2f} s, {work:6.2f} s of a processor{goal}")
+        print(f"    {offered:.3g} requests, books within {gap:.0e}, {gwh:.0f} GWh")
 
 
 if __name__ == "__main__":

@@ -20,13 +20,12 @@ from gridedge.profiles.traffic.traffic import TrafficProfile, request_rate
 from gridedge.sites.fleet.facility_tier import tier_of_size
 from gridedge.sites.fleet.model import Fleet, ServingSite
 from gridedge.sites.fleet.sharing import installed_over_served, thinned_cv
+from gridedge.sites.fleet.smallest import SERVER, mean_tokens
 from gridedge.spec import build
 
 Float = NDArray[np.float64]
 _LONGEST = 32_768
 """Tokens of a prompt or an answer at most, in the runs that measure a load curve."""
-SERVER = 8
-"""Accelerators of a server at most."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def accelerators_of(plan: Fleet, site: ServingSite, tables: Mapping[str, Rates])
         raise bad(f"{site.name}: it holds no model that is asked for", str(site.models), "Name one that serves.")
     per_chip = {k: tables[k].peak_w / plan.how(k).replica.accelerators for k in here}
     for k in here:
-        building.servers_per_rack(per_chip[k] * min(plan.how(k).replica.accelerators, 8) / 1e3)
+        building.servers_per_rack(per_chip[k] * min(plan.how(k).replica.accelerators, SERVER) / 1e3)
     if site.accelerators is not None:
         count = site.accelerators
     else:
@@ -191,13 +190,14 @@ def sharing(
     size = max(k.size for k in kinds.values())
     load = np.array([rate.sel({"class": n}).values / k.curve.capacity_per_s * k.size / size for n, k in kinds.items()])
     # By Little's law a full replica holds its capacity times the time of an answer; the fewest of the classes.
-    slots = min(
-        float(k.curve.capacity_per_s * np.exp(k.one.tokens_out[0] + k.one.tokens_out[1] ** 2 / 2) * k.curve.token_s[0, -1])
-        * size / k.size
-        for k in kinds.values()
-    )  # fmt: skip
+    slots = int(
+        min(
+            k.curve.capacity_per_s * mean_tokens(k.one)[1] * float(k.curve.token_s[0, -1]) * size / k.size
+            for k in kinds.values()
+        )
+    )
     out = installed_over_served(
-        load, sites, wait_pu=wait_pu, lost=lost, shared=shared, slots=max(int(slots), 1),
+        load, sites, wait_pu=wait_pu, lost=lost, shared=shared, slots=max(slots, 1),
         cv=[k.one.cv for k in kinds.values()], spread_pu=[k.one.noise_pu for k in kinds.values()],
     )  # fmt: skip
     unit_mw = size * max(k.table.peak_w / k.size for k in kinds.values()) / 1e6
@@ -221,7 +221,7 @@ def sharing(
         building=("sites", building),
     )
     out.attrs["served_mw"] = served
-    out.attrs["slots"] = max(int(slots), 1)
+    out.attrs["slots"] = max(slots, 1)
     return out
 
 
