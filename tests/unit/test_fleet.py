@@ -97,8 +97,10 @@ def test_tiers_share_the_compute():
     assert made.by_tier.tier.values.tolist() == ["cloud", "edge", "device"]
     assert float(made.homes.p_mw.max()) > 0
     assert made.homes.sizes["time"] == made.load.sizes["time"]
-    # A token in the hand: 0.6 J from battery or plug, more at the socket.
-    assert made.by_tier.it_mwh.sel(tier="device") / made.by_tier.tokens.sel(tier="device") * 3.6e9 == pytest.approx(0.6)
+    # In the hand: 6 W for 0.1 s for each token of an answer, and a tenth of it for each of a prompt.
+    into, out = (np.exp(m + s * s / 2) for m, s in ((6.63, 0.99), (5.02, 0.86)))
+    device = made.by_tier.sel(tier="device")
+    assert device.it_mwh / device.tokens * 3.6e9 == pytest.approx(0.6 + 0.06 * into / out)
     assert 1.15 < made.by_tier.pue.sel(tier="device") < 1.3
 
 

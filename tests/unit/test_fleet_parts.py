@@ -142,6 +142,7 @@ def test_the_smallest_site_by_hand():
 
 def test_how_far_away_a_site_may_be():
     # 10 ms of access, 30 ms of fibre there and back, half as long again as the crow flies.
+    assert reach_km(10.0, Network()) == pytest.approx(np.pi * 6371)
     assert reach_km(0.040, Network()) == pytest.approx(0.030 * 204_000 / 3)
     with pytest.raises(InputError, match="no site can meet the latency"):
         reach_km(0.009, Network())
@@ -199,6 +200,7 @@ def test_energy_of_a_token_in_the_hand():
     assert phone.sustained_tokens_per_s == 5.0
     assert phone.answer_s(100) == 10.0
     assert phone.answer_s(1000) == 60 + 400 / 5  # 600 tokens from cold, the rest at half speed
+    assert phone.work_s(100, 500) == 10 + 5  # a prompt is read ten times as fast
     assert homes_mw_per_mw(phone, site_j_per_token=0.5) == pytest.approx(0.6 / 0.72 / 0.5)
     with pytest.raises(InputError, match="keeps up more than it draws"):
         build(Device, {"active_w": 3, "sustained_w": 4})

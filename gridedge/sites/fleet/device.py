@@ -34,6 +34,15 @@ class Device(Spec):
         gt=0,
     )
     """Tokens of an answer at full speed. [1/s]"""
+    prompt_tokens_per_s: float = quantity(
+        100.0,
+        mark="assumed",
+        source="prompts are read at once, 50 to 300 on phones (from memory)",
+        low=50,
+        high=300,
+        gt=0,
+    )
+    """Tokens of a prompt read at full speed. [1/s]"""
     sustained_w: float = quantity(
         3.5,
         mark="assumed",
@@ -95,12 +104,14 @@ class Device(Spec):
         """Tokens per second that it keeps up: energy per token is held, so that speed falls with the power."""
         return self.tokens_per_s * self.sustained_w / self.active_w
 
-    def answer_s(self, tokens: float) -> float:
-        """Return how long an answer takes: at full speed from cold, then as fast as the heat goes. [s]."""
-        fast = self.burst_s * self.tokens_per_s
-        if tokens <= fast:
-            return tokens / self.tokens_per_s
-        return self.burst_s + (tokens - fast) / self.sustained_tokens_per_s
+    def work_s(self, tokens_out: float, tokens_in: float = 0.0) -> float:
+        """Return the time that a prompt and its answer take at full speed. [s]."""
+        return tokens_out / self.tokens_per_s + tokens_in / self.prompt_tokens_per_s
+
+    def answer_s(self, tokens_out: float, tokens_in: float = 0.0) -> float:
+        """Return how long they take: at full speed from cold, then as fast as the heat goes. [s]."""
+        fast = self.work_s(tokens_out, tokens_in)
+        return fast + max(fast - self.burst_s, 0.0) * (self.active_w / self.sustained_w - 1.0)
 
 
 def drawn_from_sockets(used_w: Float, dt_s: float, device: Device, *, start_h: float = 0.0) -> tuple[Float, float]:
@@ -167,6 +178,7 @@ def home_load(
     tokens_out: float,
     device: Device,
     *,
+    tokens_in: float = 0.0,
     start_h: float = 0.0,
     homes: int | None = None,
 ) -> xr.Dataset:
@@ -182,6 +194,8 @@ def home_load(
         Mean length of an answer.
     device : Device
         The phone.
+    tokens_in : float
+        Mean length of a prompt.
     start_h : float
         Local time of the first sample. [h]
     homes : int, optional
@@ -194,7 +208,7 @@ def home_load(
         ``energy_owed_mwh``, and ``busy_devices``, the most that work at once.
     """
     rate = np.asarray(requests_per_s, dtype=float)
-    used = rate * tokens_out * device.active_w / device.tokens_per_s
+    used = rate * device.work_s(tokens_out, tokens_in) * device.active_w
     drawn, owed = drawn_from_sockets(used, dt_s, device, start_h=start_h)
     out = xr.Dataset({"p_mw": ("time", drawn / 1e6)}, coords={"time": np.arange(rate.size) * dt_s})
     if homes is not None:
@@ -208,7 +222,7 @@ def home_load(
         "energy_used_mwh": float(used.sum() * mwh),
         "energy_drawn_mwh": float(drawn.sum() * mwh),
         "energy_owed_mwh": owed / 3.6e9,
-        "busy_devices": float(rate.max(initial=0.0) * device.answer_s(tokens_out)),
+        "busy_devices": float(rate.max(initial=0.0) * device.answer_s(tokens_out, tokens_in)),
     }
     return describe(out)
 
@@ -225,7 +239,8 @@ def homes_mw_per_mw(device: Device, *, site_j_per_token: float) -> float:
 
     Notes
     -----
-    The phone's model is smaller than the site's: it is the same number of tokens, not the same quality.
+    The phone's model is smaller than the site's: it is the same number of tokens, not the same quality. Reading prompts
+    is not counted.
     """
     if not site_j_per_token > 0:
         raise bad("a token costs energy", site_j_per_token, "Give site_j_per_token > 0.")

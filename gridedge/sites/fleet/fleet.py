@@ -282,13 +282,23 @@ def _homes(
     if plan.tiers is None or plan.tiers.device_pu == 0:
         return None, (0.0, 0.0)
     share = plan.tiers.device_pu
-    tokens = sum(rate.sel({"class": k}).values * share * mean_tokens(v.one)[1] for k, v in kinds.items())
-    requests = float(rate.sum()) * share * dt_s
-    total = float(np.sum(tokens)) * dt_s
-    mean = total / requests if requests > 0 else 0.0
-    per_s = np.asarray(tokens) / mean if mean > 0 else np.zeros(rate.sizes["time"])
-    made = home_load(per_s, dt_s, mean, plan.device, start_h=_local_h(plan), homes=plan.homes)
-    return made.assign_coords(time=rate["time"].values), (requests, total)
+    parts = []
+    for key, kind in kinds.items():
+        tokens_in, tokens_out = mean_tokens(kind.one)
+        asked = share * rate.sel({"class": key}).values
+        one = home_load(
+            asked, dt_s, tokens_out, plan.device, tokens_in=tokens_in, start_h=_local_h(plan), homes=plan.homes
+        )
+        parts.append((one, asked.sum() * dt_s, tokens_out))
+    made = parts[0][0].copy(deep=True)
+    for one, _, _ in parts[1:]:
+        for name in made.data_vars:
+            made[name].values += one[name].values
+        for name in ("energy_used_mwh", "energy_drawn_mwh", "energy_owed_mwh", "busy_devices"):
+            made.attrs[name] += one.attrs[name]
+    requests = float(sum(n for _, n, _ in parts))
+    tokens = float(sum(n * out for _, n, out in parts))
+    return made.assign_coords(time=rate["time"].values), (requests, tokens)
 
 
 def _by_tier(

@@ -15,7 +15,7 @@ from gridedge.profiles.inference.models import model
 from gridedge.profiles.inference.replica import Rates, Replica, rates
 from gridedge.profiles.traffic.classes import RequestClass, request_class
 from gridedge.sites.fleet.facility_tier import FacilityTier, facility_tier
-from gridedge.sites.fleet.places import LIGHT_IN_FIBRE_KM_PER_S
+from gridedge.sites.fleet.places import EARTH_KM, LIGHT_IN_FIBRE_KM_PER_S
 from gridedge.sites.fleet.routing import Network
 
 Float = NDArray[np.float64]
@@ -42,7 +42,7 @@ class SmallestSite:
     first_token_s : float
         Time to the first token at the site, of the slowest model it holds, without a queue. [s]
     reach_km : float
-        How far away askers may be, as the crow flies. [km]
+        How far away askers may be, as the crow flies; 20,015 is anywhere. [km]
     worth_requests_per_s : float
         Requests for what it holds at which the accelerators of the replicas are as busy as asked. [1/s]
     """
@@ -76,7 +76,7 @@ def serves_s(table: Rates, kind: RequestClass) -> float:
 
 
 def reach_km(slack_s: float, network: Network) -> float:
-    """Return how far a site may be from its askers, in km.
+    """Return how far a site may be from its askers, in km; half the way around the earth is anywhere.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def reach_km(slack_s: float, network: Network) -> float:
     if left < 0:
         value = f"{slack_s * 1e3:.3g} ms left, the access network takes {network.access_s * 1e3:.3g} ms"
         raise bad("no site can meet the latency", value, "Relax the latency, or take a smaller or faster model.")
-    return left * LIGHT_IN_FIBRE_KM_PER_S / (2.0 * network.detour)
+    return min(left * LIGHT_IN_FIBRE_KM_PER_S / (2.0 * network.detour), np.pi * EARTH_KM)
 
 
 def smallest_site(
