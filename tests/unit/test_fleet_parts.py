@@ -26,7 +26,7 @@ from gridedge.sites.fleet.sharing import (
     servers_normal,
     thinned_cv,
 )
-from gridedge.sites.fleet.smallest import reach_km, smallest_site, smallest_sites
+from gridedge.sites.fleet.smallest import reach_km, requests_of_compute, smallest_site, smallest_sites
 from gridedge.sites.fleet.tiers import Tiers
 from gridedge.sites.fleet.weather import Climate, usual_temperature
 from gridedge.spec import build
@@ -138,6 +138,14 @@ def test_the_smallest_site_by_hand():
     table = smallest_sites([SMALL, LARGE], [0.7, 0.2])
     assert table.meter_mw.values[1] == pytest.approx(site.meter_mw)
     assert table.requests_pu.values[0] == pytest.approx(0.7)
+
+
+def test_what_is_asked_is_compute_over_work():
+    asked = requests_of_compute([0.5, 0.5], [SMALL, LARGE])
+    per_chip = [rates(r).capacity_per_s(1155.0, 219.0) / r.accelerators for r in (SMALL, LARGE)]
+    assert asked[0] / asked[1] == pytest.approx(per_chip[0] / per_chip[1], rel=0.02)
+    site = smallest_site([SMALL, LARGE], asked, held=1)
+    assert site.compute_pu == pytest.approx(0.5)
 
 
 def test_how_far_away_a_site_may_be():

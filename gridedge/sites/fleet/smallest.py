@@ -75,6 +75,30 @@ def serves_s(table: Rates, kind: RequestClass) -> float:
     return mean_tokens(kind)[0] * table.prefill_s_per_token + float(table.token_s[1])
 
 
+def requests_of_compute(
+    compute_pu: Sequence[float] | Float, replicas: Sequence[Replica], *, kind: str | RequestClass = "conversation"
+) -> Float:
+    """Return the share of the requests that ask for each model, from its share of the compute, shape (model,).
+
+    A request of a large model takes more accelerator seconds, so that it is asked for less than its compute says.
+
+    Parameters
+    ----------
+    compute_pu : sequence of float, shape (model,)
+        Share of the compute, as :meth:`gridedge.sites.fleet.popularity.Popularity.of_models` gives it. [pu]
+    replicas : sequence of Replica
+        One for each model.
+    kind : str or RequestClass
+        Whose requests.
+    """
+    share = np.asarray(compute_pu, dtype=float)
+    if share.shape != (len(replicas),) or not (share >= 0).all() or not share.sum() > 0:
+        raise bad("compute_pu is no share of each model", str(share.tolist()), "Give one of 0 or more for each.")
+    length = mean_tokens(request_class(kind))
+    asked = share * np.array([rates(r).capacity_per_s(*length) / r.accelerators for r in replicas])
+    return np.asarray(asked / asked.sum())
+
+
 def reach_km(slack_s: float, network: Network) -> float:
     """Return how far a site may be from its askers, in km; half the way around the earth is anywhere.
 
