@@ -51,7 +51,11 @@ def test_requests_become_megawatts():
     # What is asked in the metro is served: Dallas two thirds, as far as its site has room.
     offered = made.flow.books["conversation"]["offered"]
     assert offered == pytest.approx(made.by_tier.requests.item())
-    assert {a.mark for a in made.assumptions} >= {"assumed", "chosen"}
+    origins = {a.name: a for a in made.assumptions}
+    assert origins["fill_pu"].mark == origins["facility.edge.pue"].mark == "assumed"
+    assert origins["serve.conversation.replica.max_batch"].mark == "assumed"
+    assert origins["classes.conversation.cv"].mark == "measured"
+    assert not any(name.startswith("device") for name in origins)  # there is no device tier
 
 
 def test_a_site_is_what_connect_makes_of_its_computers():

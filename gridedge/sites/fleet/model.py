@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,7 +17,7 @@ from gridedge.sites.fleet.facility_tier import FacilityTier, facility_tier, tier
 from gridedge.sites.fleet.privacy import FineTuning
 from gridedge.sites.fleet.routing import Network
 from gridedge.sites.fleet.tiers import Tiers
-from gridedge.spec import Spec, quantity
+from gridedge.spec import Assumption, Spec, quantity
 
 CLOUD_MW = 100.0
 """A site of this size at the meter or more is of the cloud, unless it says otherwise."""
@@ -169,6 +170,25 @@ class Fleet(Spec):
                 value = f"private_pu {private:g}, edge_pu {shares['edge']:g}"
                 raise bad(f"{key}: more is private than the edge serves", value, "Lower private_pu, or raise edge_pu.")
         return self
+
+    def unused(self) -> set[str]:
+        """Return the phone's keys where no tier is the device's."""
+        return set() if self.tiers is not None and self.tiers.device_pu > 0 else {"device", "homes"}
+
+    def assumptions(self, path: str = "") -> Iterator[Assumption]:
+        """Yield every value with its origin, those of the named buildings, classes and replicas among them."""
+        yield from super().assumptions(path)
+        start = f"{path}." if path else ""
+        for key in self.traffic.classes:
+            if key not in self.serve:
+                yield from self.how(key).assumptions(f"{start}serve.{key}")
+            if isinstance(self.traffic.classes[key].kind, str | None):
+                yield from self.traffic.of(key).assumptions(f"{start}classes.{key}")
+        named = {
+            site.building().name: site.building() for site in self.sites if not isinstance(site.facility, FacilityTier)
+        }
+        for name, building in named.items():
+            yield from building.assumptions(f"{start}facility.{name}")
 
     def how(self, key: str) -> Serve:
         """Return how a class is served."""
