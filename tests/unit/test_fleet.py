@@ -91,7 +91,12 @@ def test_tiers_share_the_compute():
         {"p_mw": 100.0, **DALLAS, "name": "campus"},
         {"p_mw": 19.0, **FORT_WORTH, "name": "near"},
     ]
-    plan = two_sites(sites=sites, tiers={"cloud_pu": 0.7, "edge_pu": 0.25, "device_pu": 0.05}, homes=1000)
+    plan = two_sites(
+        sites=sites,
+        tiers={"cloud_pu": 0.7, "edge_pu": 0.25, "device_pu": 0.05},
+        homes=1000,
+        serve={"conversation": {"private_pu": 0.1}},
+    )
     assert [s.of_tier() for s in plan.sites] == ["cloud", "edge"]
     made = fleet(plan, duration_s=7 * 86_400.0, dt_s=1800.0)
     requests = made.by_tier.requests
@@ -130,6 +135,19 @@ def test_the_weather_is_felt_at_the_meter():
         fleet(plan, **DAY, outdoor_c=t + 10.0)
     with pytest.raises(InputError, match="the temperatures do not fit the clock"):
         fleet(plan, **DAY, outdoor_c=t[:-1])
+
+
+def test_a_full_site_on_the_hottest_day_draws_what_its_meter_may_show():
+    plan = two_sites(classes={"conversation": {"requests_per_s": 1e6}}, fill_pu=1.0)
+    hottest = xr.DataArray(np.full(96, 42.0), dims="time")
+    load = fleet(plan, **DAY, outdoor_c=hottest).load
+    peak = rates(plan.how("conversation").replica)
+    # Every accelerator at the power of a full batch, which is a little below its highest, that of reading prompts.
+    building, it = plan.sites[0].building(), float(load.p_it_mw[-1, 0])
+    assert it == pytest.approx(building.it_mw(10.0, 42.0), rel=0.05)
+    assert it <= float(load.accelerators[0]) / 4 * peak.peak_w / 1e6
+    assert float(load.p_mw[-1, 0]) == pytest.approx(10.0 * it / building.it_mw(10.0, 42.0), rel=0.02)
+    assert float(load.p_mw.max()) <= 10.0
 
 
 def test_scaled_to_a_load():

@@ -262,6 +262,8 @@ def test_usual_temperatures_keep_the_months():
     t = usual_temperature(Climate(), start="2025-01-01", duration_s=365 * 86_400.0, dt_s=3600.0)
     assert float(t[: 31 * 24].mean()) == pytest.approx(8.4, abs=0.5)
     assert float(t[181 * 24 : 212 * 24].mean()) == pytest.approx(30.4, abs=0.5)
+    day = t.values[100 * 24 : 101 * 24]
+    assert day.max() - day.min() == pytest.approx(11.0, abs=0.5)
     hour = np.argmax(t.values[100 * 24 : 101 * 24])
     assert hour in (15, 16)
 
