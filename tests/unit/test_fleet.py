@@ -1,5 +1,7 @@
 """Fleets from requests to meters: closed books, ratio of PUEs, tiers, privacy, failures, and messages."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,7 +11,7 @@ from gridedge.profiles.inference.replica import rates
 from gridedge.sites.facility import connect
 from gridedge.sites.fleet.capacity import accelerators_of, at_load, sharing
 from gridedge.sites.fleet.fleet import fleet
-from gridedge.sites.fleet.model import Fleet
+from gridedge.sites.fleet.model import Fleet, serving_sites
 from gridedge.sites.fleet.routing import Outage
 from gridedge.sites.fleet.weather import Climate, usual_temperature
 from gridedge.spec import build
@@ -158,6 +160,22 @@ def test_scaled_to_a_load():
     assert whole.max() == pytest.approx(0.6, rel=0.01)
     mix = [s.requests_per_s for s in plan.traffic.classes.values()]
     assert mix[0] / mix[1] == pytest.approx(10.0)
+
+
+def test_sites_that_were_placed():
+    @dataclass(frozen=True)
+    class Record:
+        site: str
+        bus: int
+        lat: float
+        lon: float
+        p_mw: float
+        reason: str = ""
+
+    found = serving_sites([Record("x", 7, 32.8, -96.8, 10.0)], facility="retrofit")
+    assert (found[0].bus, found[0].p_mw, found[0].building().name, found[0].of_tier()) == (7, 10.0, "retrofit", "edge")
+    with pytest.raises(InputError, match=r"y: where it stands is not known \(got bus 3\)"):
+        serving_sites([Record("y", 3, float("nan"), -96.8, 10.0)])
 
 
 def test_messages():

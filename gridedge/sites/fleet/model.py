@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+import math
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -17,7 +18,7 @@ from gridedge.sites.fleet.facility_tier import FacilityTier, facility_tier, tier
 from gridedge.sites.fleet.privacy import FineTuning
 from gridedge.sites.fleet.routing import Network
 from gridedge.sites.fleet.tiers import Tiers
-from gridedge.spec import Assumption, Spec, quantity
+from gridedge.spec import Assumption, Spec, build, quantity
 
 CLOUD_MW = 100.0
 """A site of this size at the meter or more is of the cloud, unless it says otherwise."""
@@ -86,6 +87,55 @@ class ServingSite(Spec):
         if self.tier is not None:
             return self.tier
         return "cloud" if (self.p_mw or 0.0) >= CLOUD_MW else "edge"
+
+
+class Placed(Protocol):
+    """A site that has been given a bus, as the records of a placement are."""
+
+    @property
+    def site(self) -> str:
+        """Its name."""
+
+    @property
+    def bus(self) -> int:
+        """Index of its bus."""
+
+    @property
+    def lat(self) -> float:
+        """Degrees north."""
+
+    @property
+    def lon(self) -> float:
+        """Degrees east."""
+
+    @property
+    def p_mw(self) -> float:
+        """What its meter shows at most. [MW]"""
+
+
+def serving_sites(placed: Iterable[Placed], **more: Any) -> tuple[ServingSite, ...]:
+    """Return sites of a fleet from sites that have been placed on a grid.
+
+    Parameters
+    ----------
+    placed : iterable
+        Records with ``site``, ``bus``, ``lat``, ``lon`` and ``p_mw``.
+    **more
+        What all have in common, as ``facility`` or ``tier``.
+
+    Raises
+    ------
+    InputError
+        If a site's coordinates are not known.
+    """
+    found = []
+    for one in placed:
+        if not (math.isfinite(one.lat) and math.isfinite(one.lon)):
+            cure = "Place it on a bus whose coordinates are known, or give them."
+            raise bad(f"{one.site}: where it stands is not known", f"bus {one.bus}", cure)
+        where = {"name": one.site, "lat": float(one.lat), "lon": float(one.lon)}
+        found.append(build(ServingSite, {**where, "p_mw": float(one.p_mw), "bus": int(one.bus), **more}))
+    return tuple(found)
 
 
 class Serve(Spec):
