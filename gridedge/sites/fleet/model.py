@@ -110,7 +110,7 @@ class Placed(Protocol):
 
     @property
     def p_mw(self) -> float:
-        """What its meter shows at most. [MW]"""
+        """What its meter shows at most, in MW."""
 
 
 def serving_sites(placed: Iterable[Placed], **more: Any) -> tuple[ServingSite, ...]:
