@@ -127,6 +127,17 @@ def test_private_requests_stay_at_home():
     assert float(made.load.p_mw.sel(site="a").values[50]) > 0
 
 
+def test_what_may_not_leave_the_hand():
+    few = {"conversation": {"requests_per_s": 5000.0}}
+    hand = two_sites(serve={"conversation": {"private_pu": 0.3, "private_at": "device"}}, classes=few)
+    made, all_sites = fleet(hand, **DAY), fleet(two_sites(classes=few), **DAY)
+    requests = made.by_tier.requests
+    assert requests.tier.values.tolist() == ["edge", "device"]
+    assert (requests / requests.sum()).values == pytest.approx([0.7, 0.3])
+    assert float(requests.sum()) == pytest.approx(all_sites.by_tier.requests.item())
+    assert list(made.flow.books) == ["conversation"]
+
+
 def test_the_weather_is_felt_at_the_meter():
     plan = two_sites()
     t = usual_temperature(Climate(), start="2025-07-07", **DAY)
@@ -189,6 +200,8 @@ def test_messages():
         two_sites(tiers={"edge_pu": 0.9})
     with pytest.raises(InputError, match="no site of the cloud"):
         two_sites(tiers={})
+    with pytest.raises(InputError, match="no request is left for the sites"):
+        fleet(two_sites(serve={"conversation": {"private_pu": 1.0, "private_at": "device"}}), **DAY)
     with pytest.raises(InputError, match="nobody asks for"):
         two_sites(serve={"conversatio": {}})
     with pytest.raises(InputError, match="a site is there twice"):

@@ -144,9 +144,9 @@ def at_load(spec: Fleet, peak_pu: float, *, duration_s: float = 604_800.0, dt_s:
     tables = {k: v.table for k, v in kinds.items()}
     total = float(sum(accelerators_of(spec, site, tables) for site in spec.sites))
     rate = request_rate(spec.traffic, duration_s=duration_s, dt_s=dt_s)["rate_per_s"]
-    device = spec.tiers.device_pu if spec.tiers else 0.0
     work = sum(
-        rate.sel({"class": k}).values * (1.0 - device) * v.size / v.curve.capacity_per_s for k, v in kinds.items()
+        rate.sel({"class": k}).values * (1.0 - spec.device_share(k)) * v.size / v.curve.capacity_per_s
+        for k, v in kinds.items()
     )
     most = float(np.max(work))
     if not most > 0:

@@ -118,6 +118,9 @@ def fleet(
     sizes = np.array([accelerators_of(plan, site, {k: v.table for k, v in kinds.items()}) for site in plan.sites])
     rate = request_rate(plan.traffic, duration_s=duration_s, dt_s=dt_s)["rate_per_s"].transpose("class", "time")
     streams = _streams(plan)
+    if not streams:
+        cure = "Lower private_pu or device_pu."
+        raise bad("no request is left for the sites", "phones answer all", cure)
     services, asked, held, asks = [], [], {}, {}
     people = np.array([p.weight for p in plan.places])
     for name, (key, share, tier) in streams.items():
@@ -152,7 +155,7 @@ def _streams(plan: Fleet) -> dict[str, tuple[str, float, str]]:
     out: dict[str, tuple[str, float, str]] = {}
     for key in plan.traffic.classes:
         private = plan.how(key).private_pu
-        if private > 0:
+        if private > 0 and plan.how(key).private_at == "edge":
             out[f"{key}@home"] = (key, private, "private")
     for key in plan.traffic.classes:
         private = plan.how(key).private_pu
@@ -279,17 +282,19 @@ def _homes(
     plan: Fleet, kinds: Mapping[str, Kind], rate: xr.DataArray, dt_s: float
 ) -> tuple[xr.Dataset | None, tuple[float, float]]:
     """Return what devices add to the homes, with the requests and tokens that they answer."""
-    if plan.tiers is None or plan.tiers.device_pu == 0:
-        return None, (0.0, 0.0)
-    share = plan.tiers.device_pu
     parts = []
     for key, kind in kinds.items():
+        share = plan.device_share(key)
+        if share == 0:
+            continue
         tokens_in, tokens_out = mean_tokens(kind.one)
         asked = share * rate.sel({"class": key}).values
         one = home_load(
             asked, dt_s, tokens_out, plan.device, tokens_in=tokens_in, start_h=_local_h(plan), homes=plan.homes
         )
         parts.append((one, asked.sum() * dt_s, tokens_out))
+    if not parts:
+        return None, (0.0, 0.0)
     made = parts[0][0].copy(deep=True)
     for one, _, _ in parts[1:]:
         for name in made.data_vars:

@@ -144,7 +144,11 @@ class Serve(Spec):
     replica: Replica = Replica()
     """Model and accelerators."""
     private_pu: float = quantity(0.0, mark="chosen", source="none, unless stated", ge=0, le=1)
-    """Share of the requests that may be served nowhere but at the nearest edge site that holds the model. [pu]"""
+    """Share of the requests that must stay near its owner. [pu]"""
+    private_at: Literal["edge", "device"] = quantity(
+        "edge", mark="chosen", source="the model of the class fits no phone; a phone answers with a smaller one"
+    )
+    """Where they are served: at the nearest edge site that holds the model and nowhere else, or in the hand."""
     patience_s: float = quantity(60.0, mark="assumed", source="then people give up", gt=0)
     """A request that would wait longer is refused. [s]"""
     loads: bool = quantity(True, mark="chosen", source="any site may load the weights when another fails")
@@ -214,7 +218,7 @@ class Fleet(Spec):
                 raise bad(f"no site of the {tier}", value, f"Add one, or set {tier}_pu to 0.")
         for key in self.traffic.classes:
             private = self.how(key).private_pu
-            if private > 0 and "edge" not in have:
+            if private > 0 and self.how(key).private_at == "edge" and "edge" not in have:
                 raise bad(f"{key}: no edge site for private requests", private, "Add one with tier: edge.")
             if self.tiers and private > shares["edge"] + 1e-12:
                 value = f"private_pu {private:g}, edge_pu {shares['edge']:g}"
@@ -223,7 +227,13 @@ class Fleet(Spec):
 
     def unused(self) -> set[str]:
         """Return the phone's keys where no tier is the device's."""
-        return set() if self.tiers is not None and self.tiers.device_pu > 0 else {"device", "homes"}
+        return set() if any(self.device_share(k) > 0 for k in self.traffic.classes) else {"device", "homes"}
+
+    def device_share(self, key: str) -> float:
+        """Return the share of a class that phones answer: of their tier, and what may not leave the hand."""
+        how = self.how(key)
+        private = how.private_pu if how.private_at == "device" else 0.0
+        return private + (self.tiers.device_pu if self.tiers else 0.0)
 
     def assumptions(self, path: str = "") -> Iterator[Assumption]:
         """Yield every value with its origin, those of the named buildings, classes and replicas among them."""
