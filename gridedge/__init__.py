@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gridedge.profiles.inference.serving import serve
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
+    from gridedge.sites.fleet.fleet import fleet
     from gridedge.sites.mitigate import mitigate
     from gridedge.study.hosting_run import run_hosting
     from gridedge.study.run import run
@@ -50,6 +51,7 @@ _HOMES = {
     "load_curve": "gridedge.profiles.inference.fluid",
     "mitigate": "gridedge.sites.mitigate",
     "connect": "gridedge.sites.facility",
+    "fleet": "gridedge.sites.fleet.fleet",
     "solve": "gridedge.grid.solve",
     "settle_taps": "gridedge.grid.tapchanger",
     "contingencies": "gridedge.grid.contingency",
@@ -90,6 +92,7 @@ __all__ = [
     "contingencies",
     "export",
     "fit_training",
+    "fleet",
     "flicker",
     "flicker_map",
     "generate",

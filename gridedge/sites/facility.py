@@ -88,7 +88,9 @@ def lag(p_mw: Float, dt_s: float, *, tau_s: float) -> Float:
     return np.asarray(followed)
 
 
-def metered_power(p_it_mw: Float, dt_s: float, facility: Facility, *, nameplate_mw: float) -> Float:
+def metered_power(
+    p_it_mw: Float, dt_s: float, facility: Facility, *, nameplate_mw: float, cooling_factor: float | Float = 1.0
+) -> Float:
     """Return the power at the meter, without an own transformer.
 
     Conversion losses follow at once; cooling follows through its lag, so that a fast swing
@@ -104,13 +106,15 @@ def metered_power(p_it_mw: Float, dt_s: float, facility: Facility, *, nameplate_
         Losses and cooling.
     nameplate_mw : float
         Nameplate of the servers. [MW]
+    cooling_factor : float or ndarray, shape (time,)
+        What the weather makes of the cooling that follows the IT power; 1 where the facility's figures hold.
 
     Returns
     -------
     ndarray, shape (..., time)
         Power at the meter. [MW]
     """
-    cooling = facility.cooling_proportional_pu * lag(p_it_mw, dt_s, tau_s=facility.cooling_lag_s)
+    cooling = cooling_factor * facility.cooling_proportional_pu * lag(p_it_mw, dt_s, tau_s=facility.cooling_lag_s)
     return p_it_mw / facility.conversion_efficiency + cooling + facility.cooling_fixed_pu * nameplate_mw
 
 

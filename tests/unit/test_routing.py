@@ -124,6 +124,28 @@ def test_books_close_over_random_fleets():
         )
 
 
+def test_a_local_request_is_served_at_home_or_not_at_all():
+    places, sites = points([1.0, 1.0], DALLAS, AUSTIN), points([1.0, 10.0], DALLAS, AUSTIN)
+    flow = route(asked([40.0] * 100), places, sites, [service(local=True, patience_s=5.0)], dt_s=1.0)
+    closed(flow)
+    # Dallas serves 10 of its 20 a second; Austin has room for 80 more and gets none of them.
+    assert flow.data.taken_per_s.values[0, :, 50].tolist() == pytest.approx([10.0, 20.0])
+    assert flow.data.refused.values[0, 50] == pytest.approx(10.0)
+    out = [Outage("p1", 50.0)]
+    flow = route(asked([10.0] * 100), places, sites, [service(local=True)], dt_s=1.0, outages=out)
+    closed(flow)
+    assert flow.data.taken_per_s.values[0, :, 90].tolist() == pytest.approx([5.0, 0.0])
+    assert flow.books["c0"]["refused"] == pytest.approx(50 * 5 + 5 * 5)  # with the 5 s that were being served
+
+
+def test_agents_ask_from_elsewhere():
+    places, sites = points([1.0, 1.0], DALLAS, AUSTIN), points([9.0, 9.0], DALLAS, AUSTIN)
+    flow = route(asked([8.0], [8.0]), places, sites, [service(), service("c1")], dt_s=1.0, asks={"c1": [0, 3]})
+    assert flow.data.taken_per_s.values[:, :, 0].tolist() == [[4.0, 4.0], [0.0, 8.0]]
+    with pytest.raises(InputError, match="what places ask is no share"):
+        route(asked([8.0]), places, sites, [service()], dt_s=1.0, asks={"c0": [0, 0]})
+
+
 def test_messages():
     places, sites = points([1.0], DALLAS), points([1.0], AUSTIN)
     with pytest.raises(InputError, match="no site can meet the latency"):

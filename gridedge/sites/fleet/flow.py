@@ -15,17 +15,20 @@ Index = NDArray[np.int64]
 
 
 def flow(
-    rate_per_s: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_], pair_place: Index,
-    pair_site: Index, network_s: Float, slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float,
-    fails_s: Float, back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float,
-    late_t: Float, refused_t: Float, books: Float, by_site: Float,
+    rate_per_s: Float, asks: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_],
+    first: Index, pair_place: Index, pair_site: Index, stays: NDArray[np.bool_], network_s: Float,
+    slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float, fails_s: Float,
+    back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float, late_t: Float,
+    refused_t: Float, books: Float, by_site: Float,
 ) -> None:  # fmt: skip
     """Carry rates through sites.
 
     Parameters
     ----------
-    rate_per_s : ndarray, shape (class, place, time)
-        What is asked where; classes in the order in which they are given room. [1/s]
+    rate_per_s : ndarray, shape (class, time)
+        What is asked; classes in the order in which they are given room. [1/s]
+    asks : ndarray, shape (class, place)
+        Share of a class that each place asks.
     dt_s : float
         Step. [s]
     work_s : ndarray, shape (class,)
@@ -34,8 +37,12 @@ def flow(
         Replicas of each site.
     has : ndarray of bool, shape (class, site)
         Whether the site holds the class's model.
+    first : ndarray of int, shape (class + 1,)
+        Where the pairs of each class begin and end.
     pair_place, pair_site : ndarray of int, shape (pair,)
-        Every place and site, nearest first.
+        Of each class, every place that asks and every site that it may ask, nearest first.
+    stays : ndarray of bool, shape (class,)
+        Whether what was under way at a site that fails may not go to another, and is refused.
     network_s : ndarray, shape (pair,)
         There and back. [s]
     slack_s : ndarray, shape (class,)
@@ -65,7 +72,8 @@ def flow(
     by_site : ndarray, shape (class, site, 4)
         Out: taken on, served, handed over when it failed, still there.
     """
-    classes, places, steps = rate_per_s.shape
+    classes, steps = rate_per_s.shape
+    places = asks.shape[1]
     sites = replicas.size
     ok = np.zeros((classes, sites))  # waiting, will be in time
     bad = np.zeros((classes, sites))  # waiting, will be late
@@ -116,14 +124,20 @@ def flow(
             seen = down[s] and now >= fails_s[s] + detect_s
             room[s] = 0.0 if seen else max(replicas[s] * dt_s - waits, 0.0)
         for c in range(classes):
+            waiting = 0  # places that are not done
             for p in range(places):
-                left[p] = rate_per_s[c, p, k] * dt_s
+                left[p] = rate_per_s[c, k] * asks[c, p] * dt_s
                 books[c, 0] += left[p]
+                if left[p] > 0.0:
+                    waiting += 1
             # First what has to be moved: it has waited longest; late, where that took longer than it may.
             again = moved[c]
-            if again > 0.0:
+            if again > 0.0 and stays[c]:
+                books[c, 3] += again
+                refused_t[c, k] += again
+            elif again > 0.0:
                 slow = detect_s > slack_s[c]
-                for i in range(pair_site.size):
+                for i in range(first[c], first[c + 1]):
                     s = pair_site[i]
                     if again <= 0.0:
                         break
@@ -143,18 +157,22 @@ def flow(
                         books[c, 1] += x
                 if again > 0.0:  # nobody has room: it joins the queues
                     again = _join(
-                        again, c, -1, now, pair_place, pair_site, network_s, has, ready_s, down, replicas, work_s,
-                        again_s[c], slack_s[c] - detect_s, patience_s[c], ok, bad, debt, by_site,
+                        again, c, -1, now, first, pair_place, pair_site, network_s, has, ready_s, down, replicas,
+                        work_s, again_s[c], slack_s[c] - detect_s, patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += again
                     refused_t[c, k] += again
-            for i in range(pair_site.size):
+            for i in range(first[c], first[c + 1]):
+                if waiting == 0:
+                    break
                 p, s = pair_place[i], pair_site[i]
                 if left[p] <= 0.0 or room[s] <= 0.0 or not (has[c, s] or now >= ready_s[c, s]):
                     continue
                 x = min(left[p], room[s] / work_s[c])
                 room[s] -= x * work_s[c]
                 left[p] -= x
+                if left[p] <= 0.0:
+                    waiting -= 1
                 by_site[c, s, 0] += x
                 books[c, 5] += x * network_s[i]
                 if down[s]:  # sent to where nobody is
@@ -171,8 +189,8 @@ def flow(
             for p in range(places):
                 if left[p] > 0.0:
                     rest = _join(
-                        left[p], c, p, now, pair_place, pair_site, network_s, has, ready_s, down, replicas, work_s,
-                        0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
+                        left[p], c, p, now, first, pair_place, pair_site, network_s, has, ready_s, down, replicas,
+                        work_s, 0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += rest
                     refused_t[c, k] += rest
@@ -208,16 +226,16 @@ def flow(
 
 
 def _join(
-    x: float, c: int, p: int, now: float, pair_place: Index, pair_site: Index, network_s: Float,
-    has: NDArray[np.bool_], ready_s: Float, down: NDArray[np.bool_], replicas: Float, work_s: Float, again_s: float,
-    slack_s: float, patience_s: float, ok: Float, bad: Float, debt: Float, by_site: Float,
+    x: float, c: int, p: int, now: float, first: Index, pair_place: Index, pair_site: Index,
+    network_s: Float, has: NDArray[np.bool_], ready_s: Float, down: NDArray[np.bool_], replicas: Float, work_s: Float,
+    again_s: float, slack_s: float, patience_s: float, ok: Float, bad: Float, debt: Float, by_site: Float,
 ) -> float:  # fmt: skip
     """Let requests of a place (-1: any) queue where they wait least; return what is refused.
 
     ``again_s`` is their work beyond a new request's.
     """
     best, least = -1, np.inf
-    for i in range(pair_site.size):
+    for i in range(first[c], first[c + 1]):
         s = pair_site[i]
         if (p >= 0 and pair_place[i] != p) or down[s] or replicas[s] <= 0.0:
             continue

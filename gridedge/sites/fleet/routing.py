@@ -68,6 +68,9 @@ class Service:
         A request that would wait longer is refused. [s]
     load_s : float
         Time in which a site without the model has loaded its weights; infinite where it may not. [s]
+    local : bool
+        Whether a request may be served nowhere but at the nearest site that holds the model; it is refused when that
+        site fails.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Service:
     again_s: float = 0.0
     patience_s: float = 60.0
     load_s: float = np.inf
+    local: bool = False
 
     @property
     def slack_s(self) -> float:
@@ -153,6 +157,7 @@ def route(
     *,
     dt_s: float,
     holds: Mapping[str, Sequence[str]] | None = None,
+    asks: Mapping[str, Sequence[float] | Float] | None = None,
     network: Network = Network(),  # frozen
     outages: Sequence[Outage] = (),
 ) -> Flow:
@@ -172,6 +177,8 @@ def route(
         Step. [s]
     holds : mapping, optional
         Sites that hold the model of a class; all, where a class is left out.
+    asks : mapping, optional
+        By class, what each place asks of it, in any unit; by the places' weights, where a class is left out.
     network : Network
         How requests travel.
     outages : sequence of Outage
@@ -196,12 +203,18 @@ def route(
     if missing:
         raise bad("no service for a class", str(missing), f"Give a Service for each. Known: {', '.join(names)}.")
     rate = rate_per_s.sel({"class": names}).transpose("class", "time").values
-    share = places.weight / places.weight.sum()
-    asked = np.ascontiguousarray(rate[:, None, :] * share[None, :, None])
+    share = np.tile(places.weight / places.weight.sum(), (len(names), 1))
+    for name, weights in (asks or {}).items():
+        if name not in names:
+            raise bad("unknown class", name, nearest(name, names))
+        one_share = np.asarray(weights, dtype=float)
+        if one_share.shape != places.weight.shape or not (one_share >= 0).all() or not one_share.sum() > 0:
+            raise bad(f"{name}: what places ask is no share", str(weights), "Give one of 0 or more for each place.")
+        share[names.index(name)] = one_share / one_share.sum()
     km = distance_km(places.lat[:, None], places.lon[:, None], sites.lat[None], sites.lon[None])
     there = network_time_s(km, access_s=network.access_s, detour=network.detour)
     order = np.argsort(there.ravel(), kind="stable")
-    pair_place, pair_site = np.divmod(order, len(sites.name))
+    place, site_at = np.divmod(order, len(sites.name))
     has = np.ones((len(names), len(sites.name)), dtype=bool)
     site_of = {str(n): k for k, n in enumerate(sites.name)}
     for name, held in (holds or {}).items():
@@ -226,14 +239,25 @@ def route(
             )
     first = min((o.from_s for o in outages), default=np.inf)
     ready = np.full(has.shape, first + network.detect_s) + np.array([s.load_s for s in services])[:, None]
+    mine = []
+    for c in range(len(names)):
+        may = (share[c, place] > 0) & (has[c, site_at] | np.isfinite(ready[c, site_at]))
+        if services[c].local:
+            home = np.flatnonzero(has[c])[np.argmin(there[:, has[c]], axis=1)]
+            may &= site_at == home[place]
+        mine.append(np.flatnonzero(may))
+    pairs = np.concatenate(mine)
+    begin = np.r_[0, np.cumsum([m.size for m in mine])]
     steps, classes, count = rate.shape[1], len(names), len(sites.name)
     load, queue = np.zeros((count, steps)), np.zeros((count, steps))
     taken = np.zeros((classes, count, steps))
     late, refused = np.zeros((classes, steps)), np.zeros((classes, steps))
     books, by_site = np.zeros((classes, 6)), np.zeros((classes, count, 4))
     _compiled()(
-        asked, float(dt_s), *_columns(services, "work_s"), sites.weight.astype(float), has, pair_place, pair_site,
-        there.ravel()[order], slack, *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
+        np.ascontiguousarray(rate, dtype=float), share, float(dt_s), *_columns(services, "work_s"),
+        sites.weight.astype(float), has, begin, place[pairs], site_at[pairs],
+        np.array([s.local for s in services]), there.ravel()[order][pairs], slack,
+        *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
         float(network.detect_s), ready, load, queue, taken, late, refused, books, by_site,
     )  # fmt: skip
     time = rate_per_s["time"].values if "time" in rate_per_s.coords else np.arange(steps) * dt_s
