@@ -16,7 +16,7 @@ from gridedge.errors import InputError, Problem, RunError, bad, nearest
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.model import covers
 from gridedge.grid.follow import Plants, follow, plants
-from gridedge.grid.inject import private_copy
+from gridedge.grid.inject import add_sites, private_copy
 from gridedge.grid.shunts import ShuntRule, shares_in
 
 if TYPE_CHECKING:
@@ -130,8 +130,6 @@ class Season:
         write_loads(own, self, hour)
         drawn_mw = 0.0
         if sites is not None:
-            from gridedge.grid.inject import add_sites
-
             rows = add_sites(own, sites)
             for column in ("p_mw", "q_mvar"):
                 values = sites[column].transpose("time", "site").values[at]
@@ -266,7 +264,9 @@ def area_season(
     lost = (weight != 0).any(axis=1) & (p_mw == 0) & (frame["q_mvar"].to_numpy(float) != 0)
     if lost.any():
         cure = "Give it active power in the net, or leave it out of the series."
-        raise bad("a load has reactive power alone: no power factor to keep", f"load {frame.index[lost].tolist()}", cure)
+        raise bad(
+            "a load has reactive power alone: no power factor to keep", f"load {frame.index[lost].tolist()}", cure
+        )
     share = shares_in(load_pu, own.shunt["q_mvar"].to_numpy(float), rule)
     words = (
         f"loads by {dim}, in proportion, at their power factor; generation in proportion within limits"
@@ -295,7 +295,7 @@ def _by_load(net: Any, labels: NDArray[Any], scale: Float) -> Float:
 def _areas(net: Any, areas: Mapping[int, Any] | pd.Series | None) -> dict[int, Any]:
     """Return the area of every bus."""
     if areas is not None:
-        return {int(b): a for b, a in areas.items()}
+        return {int(str(b)): a for b, a in areas.items()}
     for column in ("area", "zone"):
         if column in net.bus and net.bus[column].notna().all():
             return dict(zip(net.bus.index.tolist(), net.bus[column].tolist(), strict=True))

@@ -22,7 +22,7 @@ from gridedge.grid.year_books import BEYOND_MVAR, Books, Piece, Watch, piece
 from gridedge.grid.year_states import REST_MW, Sites, Year
 from gridedge.measure.limits import Limits
 
-BASE = "base"
+BASE = "base"  # the case without sites
 _AGREE_PU = 1e-8
 _STATES = 1024  # states that are solved and read at once
 _AHEAD = 4  # pieces per thread that may wait to be taken in
@@ -87,12 +87,14 @@ def grid_year(
     watched, not enforced; taps and set-points are held.  Each layout's lightest and heaviest hour, and the base's, are
     held against ``runpp``.
     """
-    wanted = limits if isinstance(limits, Limits) else Limits(**(limits or {"vm_pu": (0.95, 1.05), "loading_percent": 100}))
+    wanted = (
+        limits if isinstance(limits, Limits) else Limits(**(limits or {"vm_pu": (0.95, 1.05), "loading_percent": 100}))
+    )
     steps = season.time_s.size
     chosen = np.arange(steps, dtype=np.intp) if hours is None else np.atleast_1d(np.arange(steps)[hours])
     if not chosen.size:
         raise bad("no hour is asked for", "hours is empty", "Leave it out for the whole year.")
-    names, sites = _sites(season, layouts or {})
+    names, sites = layout_sites(season, layouts or {})
     year = Year(season, sites)
     year.probe()
     watch = _watch(year, wanted)
@@ -126,7 +128,7 @@ def grid_year(
     return ds
 
 
-def _sites(season: Season, layouts: Mapping[str, xr.Dataset]) -> tuple[list[str], Sites]:
+def layout_sites(season: Season, layouts: Mapping[str, xr.Dataset]) -> tuple[list[str], Sites]:
     """Return the names of all cases, and what their sites draw."""
     names, buses, of_case = [BASE], list[int](), [np.empty(0, dtype=np.intp)]
     p_mw, q_mvar = [np.zeros((1, 0))], [np.zeros((1, 0))]
@@ -136,7 +138,9 @@ def _sites(season: Season, layouts: Mapping[str, xr.Dataset]) -> tuple[list[str]
         check_sites(load)
         schema.require(load, ["p_mw", "q_mvar"], thing=f"the layout {name!r}")
         count, steps = load.sizes["time"], season.time_s.size
-        same = count == steps and np.allclose(load["time"].values - load["time"].values[0], season.time_s - season.time_s[0])
+        same = count == steps and np.allclose(
+            load["time"].values - load["time"].values[0], season.time_s - season.time_s[0]
+        )
         if count != 1 and not same:
             thing = f"the layout {name!r} has another clock than the season"
             raise bad(thing, f"{count} steps against {steps}", "Give the season's hours, or a single step.")
@@ -277,7 +281,9 @@ def _remarks(year: Year, books: Books, names: list[str], asked: NDArray[np.bool_
             )
         rest = np.nanmax(np.abs(books.hourly["rest_mw"][case][asked]), initial=0.0)
         if rest > REST_MW * (1 + 1e-6):
-            said.append(f"{name}: the reference delivers up to {rest:.0f} MW beyond its share: units are at their limits.")
+            said.append(
+                f"{name}: the reference delivers up to {rest:.0f} MW beyond its share: units are at their limits."
+            )
     beyond = books.hourly["units_beyond"][0][asked]
     if beyond.any():
         said.append(

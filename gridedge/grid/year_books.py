@@ -88,7 +88,7 @@ def piece(
     worse = over & over[:1] & (loading > loading[:1] + WORSE_PERCENT)
     low, high = vm < watch.low_pu, vm > watch.high_pu
     off = low | high
-    fresh = (low & ((vm < vm[:1] - WORSE_PU))) | (high & (vm > vm[:1] + WORSE_PU))
+    fresh = (low & (vm < vm[:1] - WORSE_PU)) | (high & (vm > vm[:1] + WORSE_PU))
     beyond = np.fmax(np.fmax(q_mvar - watch.high_mvar, watch.low_mvar - q_mvar), 0.0)
     unknown = ~solved[:1]  # nobody can tell whose doing it is
     new, fresh = new & ~unknown[..., None], fresh & ~unknown[..., None]

@@ -187,8 +187,9 @@ class Year:
             low[place[row]] += -np.inf if np.isnan(own[0]) else own[0]
             high[place[row]] += np.inf if np.isnan(own[1]) else own[1]
         self.low_mvar, self.high_mvar, self.other_q = low, high, other[self.q_row]
-        first = {int(r): int(b) for b, r in zip(model.readout.bus_index[::-1], model.readout.bus_row[::-1], strict=True)}
-        self.q_bus = np.array([first[int(r)] for r in self.q_row], dtype=np.intp)
+        out = model.readout
+        first = {int(row): int(bus) for bus, row in zip(out.bus_index[::-1], out.bus_row[::-1], strict=True)}
+        self.q_bus = np.array([first[int(row)] for row in self.q_row], dtype=np.intp)
 
     def patterns(self, hours: NDArray[np.intp]) -> list[NDArray[np.intp]]:
         """Return the hours with the same position of all shunts, set by set."""
