@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from gridedge.formats.write import export
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
+    from gridedge.grid.season import area_season
     from gridedge.grid.solve import solve
+    from gridedge.grid.texas import texas_season
+    from gridedge.grid.year import grid_year
+    from gridedge.grid.year_outages import layout_contingencies, site_outages
     from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
     from gridedge.planning.compare import compare
@@ -38,6 +42,11 @@ _HOMES = {
     "connect": "gridedge.sites.facility",
     "solve": "gridedge.grid.solve",
     "contingencies": "gridedge.grid.contingency",
+    "area_season": "gridedge.grid.season",
+    "texas_season": "gridedge.grid.texas",
+    "grid_year": "gridedge.grid.year",
+    "layout_contingencies": "gridedge.grid.year_outages",
+    "site_outages": "gridedge.grid.year_outages",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
     "flicker": "gridedge.measure.flicker",
@@ -58,6 +67,7 @@ __all__ = [
     "GridedgeError",
     "InputError",
     "RunError",
+    "area_season",
     "check",
     "check_equipment",
     "close_loop",
@@ -68,12 +78,16 @@ __all__ = [
     "fit_training",
     "flicker",
     "generate",
+    "grid_year",
     "hosting_capacity",
+    "layout_contingencies",
     "mitigate",
     "request_sheet",
     "run",
+    "site_outages",
     "size_battery",
     "solve",
+    "texas_season",
     "to_pandapower",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,14 +104,15 @@ def plants(net: Any) -> Plants:
     Raises
     ------
     InputError
-        If a unit has limits that contradict each other, or its power lies outside them; with every unit.
+        If limits contradict each other; with every unit.
 
     Notes
     -----
     A static generator or a generator follows only where it has ``max_p_mw``, the others keep their power.  A reference
     (an ext_grid, or a gen with ``slack``) without limits follows too, without bounds.  A unit at zero stays there:
     nobody knows whether it could start.  Units of wind, sun and water have no lower limit (:data:`WEATHER`, known
-    only where the net has a column ``fuel``).
+    only where the net has a column ``fuel``).  A unit outside its limits has them widened to its power, as published
+    nets hold such units; :func:`outside` names them.
     """
     parts = []
     for table in ("gen", "ext_grid", "sgen"):
@@ -136,26 +137,40 @@ def plants(net: Any) -> Plants:
         )  # fmt: skip
     units = Plants(*(np.concatenate([part[k] for part in parts]) for k in range(9)))
     _check(units)
-    return units
+    low, high = np.minimum(units.min_p_mw, units.p_mw), np.maximum(units.max_p_mw, units.p_mw)
+    return replace(units, min_p_mw=low, max_p_mw=high)
 
 
 def _column(frame: Any, name: str) -> Float:
     return np.asarray(frame[name], dtype=float) if name in frame else np.full(len(frame), np.nan)
 
 
+def outside(net: Any, units: Plants) -> list[str]:
+    """Say which units stand outside their own limits in the net; :func:`plants` has widened these to their power."""
+    names = []
+    for k in range(units.p_mw.size):
+        frame = net[str(units.table[k])].loc[units.index[k]]
+        low, high = (float(frame[name]) if name in frame else np.nan for name in ("min_p_mw", "max_p_mw"))
+        # A case file rounds power and limits apart from each other.
+        close = 1e-3 * max(1.0, abs(high) if np.isfinite(high) else 1.0)
+        if units.p_mw[k] > high + close or (units.fuel[k] not in WEATHER and units.p_mw[k] < low - close):
+            names.append(f"{units.labels[k]} at {units.p_mw[k]:.4g} MW of {low:.4g} to {high:.4g}")
+    if not names:
+        return []
+    return [
+        f"{len(names)} units stand outside their own limits in the net, which are widened to it: {', '.join(names)}."
+    ]
+
+
 def _check(units: Plants) -> None:
-    """Raise InputError for limits that a unit's own power contradicts."""
-    # A case file rounds power and limits apart from each other.
-    close = 1e-3 * np.maximum(1.0, units.max_p_mw)
-    wrong = (units.min_p_mw > units.max_p_mw) | (units.p_mw > units.max_p_mw + close)
-    wrong |= units.p_mw < units.min_p_mw - close
+    """Raise InputError for limits that contradict each other."""
     problems = [
         Problem(
-            f"unit {units.labels[k]} stands outside its own limits",
-            f"{units.p_mw[k]:g} MW of {units.min_p_mw[k]:g} to {units.max_p_mw[k]:g} MW",
-            "Correct p_mw, min_p_mw or max_p_mw in the net.",
+            f"unit {units.labels[k]} has min_p_mw above max_p_mw",
+            f"{units.min_p_mw[k]:g} > {units.max_p_mw[k]:g} MW",
+            "Swap them in the net.",
         )
-        for k in np.flatnonzero(wrong)
+        for k in np.flatnonzero(units.min_p_mw > units.max_p_mw)
     ]
     if problems:
         raise InputError(problems)

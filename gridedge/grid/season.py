@@ -15,7 +15,7 @@ from gridedge import schema
 from gridedge.errors import InputError, Problem, RunError, bad, nearest
 from gridedge.grid.engines import reference
 from gridedge.grid.engines.model import covers
-from gridedge.grid.follow import Plants, follow, plants
+from gridedge.grid.follow import Plants, follow, outside, plants
 from gridedge.grid.inject import add_sites, private_copy
 from gridedge.grid.shunts import ShuntRule, shares_in
 
@@ -55,6 +55,8 @@ class Season:
         How much of each shunt is in; 1 is as in the net. [pu]
     rule : str
         In words, what stands behind all this.
+    remarks : tuple of str
+        What has to be said of the net beside.
     """
 
     net: Any
@@ -68,10 +70,11 @@ class Season:
     units: Plants
     share: Float
     rule: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def load_mw(self) -> Float:
-        """Active power of all loads, shape (time,). [MW]"""
+        """Active power of all loads [MW], shape (time,)."""
         return np.asarray(self.group_mw @ self.weight_pu.sum(axis=0)) + float(self._kept_mw.sum())
 
     @property
@@ -156,6 +159,24 @@ class Season:
     def _base_load_mw(self) -> float:
         frame = self.net.load
         return float((frame["p_mw"] * frame["scaling"] * frame["in_service"]).sum())
+
+
+def as_season(season: Season | str) -> Season:
+    """Return a season given by the name of its net.
+
+    Raises
+    ------
+    InputError
+        If no net of this name brings a season.
+    """
+    if isinstance(season, Season):
+        return season
+    if season != "texas2000":
+        cure = "texas2000 does; make one of any other net by gridedge.area_season(net, loads)."
+        raise bad("this net brings no season of its own", str(season), cure)
+    from gridedge.grid.texas import texas_season
+
+    return texas_season()
 
 
 def _references_mw(net: Any) -> float:
@@ -264,9 +285,8 @@ def area_season(
     lost = (weight != 0).any(axis=1) & (p_mw == 0) & (frame["q_mvar"].to_numpy(float) != 0)
     if lost.any():
         cure = "Give it active power in the net, or leave it out of the series."
-        raise bad(
-            "a load has reactive power alone: no power factor to keep", f"load {frame.index[lost].tolist()}", cure
-        )
+        which = f"load {frame.index[lost].tolist()}"
+        raise bad("a load has reactive power alone: no power factor to keep", which, cure)
     share = shares_in(load_pu, own.shunt["q_mvar"].to_numpy(float), rule)
     words = (
         f"loads by {dim}, in proportion, at their power factor; generation in proportion within limits"
@@ -274,9 +294,10 @@ def area_season(
         + ("shunts as in the net" if rule.steps == 0 else f"capacitors in {rule.steps} steps, slope {rule.slope:g}")
         + ("" if rule.reactors_below_pu is None else f", reactors below {rule.reactors_below_pu:g} pu of load")
     )
+    units = plants(own)
     return Season(
         own, loads["time"].values.astype(float), schema.clock(loads), start, groups, group_mw, weight, ratio,
-        plants(own), share, words,
+        units, share, words, tuple(outside(own, units)),
     )  # fmt: skip
 
 

@@ -44,8 +44,8 @@ def texas_net() -> Any:
     pandapowerNet
         60 Hz, 100 MVA.  ``bus["area"]`` holds the area, ``source_row`` in line, impedance, gen, ext_grid and
         sgen the row of the case's matrix, ``fuel`` in the last three what the case burns there (``coal``,
-        ``hydro``, ``ng``, ``nuclear``, ``solar``, ``wind``).  847 transformers are impedances and 14 are lines; their names begin
-        with ``transformer``.
+        ``hydro``, ``ng``, ``nuclear``, ``solar``, ``wind``).  847 transformers are impedances and 14 are lines; their
+        names begin with ``transformer``.
 
     Raises
     ------

@@ -17,19 +17,20 @@ from gridedge.grid.engines.threads import limited, threads
 from gridedge.grid.feeders import find_bus
 from gridedge.grid.inject import check_sites
 from gridedge.grid.ratings import known_ratings
-from gridedge.grid.season import Season, write_loads, write_units
+from gridedge.grid.season import Season, as_season, write_loads, write_units
 from gridedge.grid.year_books import BEYOND_MVAR, Books, Piece, Watch, piece
-from gridedge.grid.year_states import REST_MW, Sites, Year
+from gridedge.grid.year_states import PROBES, REST_MW, Sites, Year
 from gridedge.measure.limits import Limits
 
 BASE = "base"  # the case without sites
+_LIMITS: dict[str, Any] = {"vm_pu": (0.95, 1.05), "loading_percent": 100}  # ANSI C84.1 range A; every rating
 _AGREE_PU = 1e-8
 _STATES = 1024  # states that are solved and read at once
 _AHEAD = 4  # pieces per thread that may wait to be taken in
 
 
 def grid_year(
-    season: Season,
+    season: Season | str,
     layouts: Mapping[str, xr.Dataset] | None = None,
     *,
     limits: Limits | Mapping[str, Any] | None = None,
@@ -40,8 +41,9 @@ def grid_year(
 
     Parameters
     ----------
-    season : Season
-        From :func:`gridedge.grid.texas.texas_season`, or :func:`gridedge.grid.season.area_season` of any net.
+    season : Season or str
+        ``"texas2000"``, :func:`gridedge.grid.texas.texas_season`, or :func:`gridedge.grid.season.area_season` of any
+        net.
     layouts : mapping of str to Dataset, optional
         What the sites of each layout draw, all at once: ``p_mw(time, site)``, ``q_mvar(time, site)`` and ``bus(site)``,
         consumption positive, as :func:`gridedge.connect` makes it; ``time`` is the season's, or a single step that
@@ -90,13 +92,14 @@ def grid_year(
     wanted = (
         limits if isinstance(limits, Limits) else Limits(**(limits or {"vm_pu": (0.95, 1.05), "loading_percent": 100}))
     )
+    season = as_season(season)
     steps = season.time_s.size
     chosen = np.arange(steps, dtype=np.intp) if hours is None else np.atleast_1d(np.arange(steps)[hours])
     if not chosen.size:
         raise bad("no hour is asked for", "hours is empty", "Leave it out for the whole year.")
     names, sites = layout_sites(season, layouts or {})
     year = Year(season, sites)
-    year.probe()
+    year.probe(chosen)
     watch = _watch(year, wanted)
     judged = _judged(year, chosen, len(names))
     books, done = Books(steps), 0
@@ -138,9 +141,7 @@ def layout_sites(season: Season, layouts: Mapping[str, xr.Dataset]) -> tuple[lis
         check_sites(load)
         schema.require(load, ["p_mw", "q_mvar"], thing=f"the layout {name!r}")
         count, steps = load.sizes["time"], season.time_s.size
-        same = count == steps and np.allclose(
-            load["time"].values - load["time"].values[0], season.time_s - season.time_s[0]
-        )
+        same = count == steps and np.allclose(load["time"].values, season.time_s)
         if count != 1 and not same:
             thing = f"the layout {name!r} has another clock than the season"
             raise bad(thing, f"{count} steps against {steps}", "Give the season's hours, or a single step.")
@@ -266,13 +267,13 @@ def _dataset(year: Year, books: Books, names: list[str], chosen: NDArray[np.intp
 
 def _remarks(year: Year, books: Books, names: list[str], asked: NDArray[np.bool_]) -> list[str]:
     """Say what a reader of the numbers must know."""
-    said = []
+    said = list(year.season.remarks)
     if not asked.all():
         said.append(f"Only {int(asked.sum())} of {asked.size} hours are solved.")
     for case, name in enumerate(names):
         solved = books.hourly["converged"][case][asked]
         lost = int((~solved).sum())
-        if lost and year.hopeful[case]:
+        if lost and (year.hopeful[case] or solved.size <= PROBES):
             said.append(f"{name}: {lost} of {solved.size} hours have no solution: the net cannot carry this load.")
         elif lost:
             said.append(
@@ -282,12 +283,12 @@ def _remarks(year: Year, books: Books, names: list[str], asked: NDArray[np.bool_
         rest = np.nanmax(np.abs(books.hourly["rest_mw"][case][asked]), initial=0.0)
         if rest > REST_MW * (1 + 1e-6):
             said.append(
-                f"{name}: the reference delivers up to {rest:.0f} MW beyond its share: units are at their limits."
+                f"{name}: the reference delivers up to {rest:.0f} MW beyond its share; all units are at limits."
             )
     beyond = books.hourly["units_beyond"][0][asked]
     if beyond.any():
         said.append(
-            f"Reactive limits are watched, not enforced: up to {int(beyond.max())} of {year.q_row.size} buses with units "
-            f"are beyond them by more than {BEYOND_MVAR:g} Mvar in an hour without sites."
+            f"Reactive limits are watched, not enforced: up to {int(beyond.max())} of {year.q_row.size} buses with "
+            f"units are beyond them by more than {BEYOND_MVAR:g} Mvar in an hour without sites."
         )
     return said

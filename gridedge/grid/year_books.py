@@ -1,4 +1,4 @@
-"""What is kept of a year: per hour and layout, per branch and bus, with what the base case breaks by itself told apart."""
+"""What is kept of a year, by hour and by element; what the base case breaks by itself is told apart."""
 
 from __future__ import annotations
 

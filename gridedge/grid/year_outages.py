@@ -14,7 +14,7 @@ from gridedge import schema
 from gridedge.errors import bad, nearest
 from gridedge.grid.contingency import contingencies
 from gridedge.grid.emf import behind_impedance
-from gridedge.grid.season import Season
+from gridedge.grid.season import Season, as_season
 from gridedge.grid.solve import solve
 from gridedge.grid.year import layout_sites
 from gridedge.grid.year_books import WORSE_PERCENT
@@ -24,7 +24,7 @@ _OVER_PERCENT = 100.0
 
 
 def layout_contingencies(
-    season: Season,
+    season: Season | str,
     layouts: Mapping[str, xr.Dataset] | None = None,
     *,
     hour: int | None = None,
@@ -63,6 +63,7 @@ def layout_contingencies(
     takes up the difference, and reactive limits are not enforced.  Ratings are normal ones: where a net has emergency
     ratings, an outage is judged too strictly.
     """
+    season = as_season(season)
     when = season.heaviest if hour is None else hour
     names, sites = layout_sites(season, layouts or {})
     _check_hour(season, when)
@@ -84,7 +85,7 @@ def layout_contingencies(
     heavier = worst["loading_percent_max"] > worst["loading_percent_max"].isel(layout=0, drop=True) + WORSE_PERCENT
     new, worse = over & ~before, over & before & heavier
     unsolved = ~worst["converged"]
-    worst["breaks"] = xr.where(new, 2, xr.where(worse, 1, 0)).transpose("layout", "branch")
+    worst["breaks"] = (2 * new + 1 * worse).transpose("layout", "branch")
     worst["overloaded"], worst["overloaded_new"] = over.sum("branch"), new.sum("branch")
     worst["overloaded_worse"] = worse.sum("branch")
     worst["overloaded_n0"] = ((worst["loading_percent_base"] > _OVER_PERCENT) & worst["rating_known"]).sum("branch")
@@ -95,7 +96,7 @@ def layout_contingencies(
     return schema.describe(worst)
 
 
-def _injections(year: Year, hour: int, time: NDArray[np.float64]) -> xr.Dataset | None:
+def _injections(year: Year, hour: int, time: NDArray[Any]) -> xr.Dataset | None:
     """Return what all sites of all layouts draw, one layout per step."""
     if not year.sites.bus.size:
         return None
@@ -106,7 +107,7 @@ def _injections(year: Year, hour: int, time: NDArray[np.float64]) -> xr.Dataset 
     return xr.Dataset({"p_mw": (("time", "site"), p_mw), "q_mvar": (("time", "site"), q_mvar)}, coords=coords)
 
 
-def _following(year: Year, unit_mw: NDArray[np.float64], time: NDArray[np.float64]) -> dict[str, xr.Dataset]:
+def _following(year: Year, unit_mw: NDArray[np.float64], time: NDArray[Any]) -> dict[str, xr.Dataset]:
     """Return what generators and static generators deliver, one layout per step."""
     units, found = year.season.units, {}
     for table in ("gen", "sgen"):
@@ -124,7 +125,7 @@ def _following(year: Year, unit_mw: NDArray[np.float64], time: NDArray[np.float6
 
 
 def site_outages(
-    season: Season,
+    season: Season | str,
     sites: xr.Dataset,
     lands_mw: xr.DataArray | NDArray[np.float64] | None = None,
     *,
@@ -135,8 +136,8 @@ def site_outages(
 
     Parameters
     ----------
-    season : Season
-        The net and its hours.
+    season : Season or str
+        The net and its hours, as for :func:`gridedge.grid.year.grid_year`.
     sites : Dataset
         One layout, as for :func:`gridedge.grid.year.grid_year`.
     lands_mw : DataArray or ndarray, shape (case, site), optional
@@ -167,6 +168,7 @@ def site_outages(
     """
     if sources not in {"emf", "held"}:
         raise bad("unknown sources", str(sources), nearest(str(sources), ("emf", "held")))
+    season = as_season(season)
     when = season.heaviest if hour is None else hour
     _check_hour(season, when)
     _, drawn = layout_sites(season, {"sites": sites})

@@ -21,7 +21,7 @@ from gridedge.grid.season import Season
 from gridedge.grid.shunts import admittance_pu
 
 REST_MW = 1.0  # what the reference may be left with beyond its share
-_PROBES = 16  # hours of each case that are solved before the others
+PROBES = 16  # hours of each case that are solved before the others
 _MOST = 8  # rounds in which the losses of a state and the generation that follows them settle
 
 
@@ -149,10 +149,10 @@ class Year:
         self.hopeful = np.ones(len(sites.of_case), dtype=bool)
         self.starts: list[tuple[float, Complex]] = [(self.base_load_mw, model.v0)]
 
-    def probe(self) -> None:
-        """Solve a few hours of every case: where to start from, what losses to expect, whether Newton is worth it."""
-        order = np.argsort(self.load_mw, kind="stable")
-        picked = order[np.unique(np.linspace(0, order.size - 1, min(order.size, _PROBES)).round().astype(np.intp))]
+    def probe(self, hours: NDArray[np.intp]) -> None:
+        """Solve a few of some hours: where to start from, what losses to expect, whether Newton is worth it."""
+        order = hours[np.argsort(self.load_mw[hours], kind="stable")]
+        picked = order[np.unique(np.linspace(0, order.size - 1, min(order.size, PROBES)).round().astype(np.intp))]
         cases = range(len(self.sites.of_case))
         wanted, loss = np.full((2, len(cases), picked.size), np.nan)
         starts = []
