@@ -89,9 +89,11 @@ def main() -> None:
                  "unsolved_new"]].to_dataframe().to_string())  # fmt: skip
     for name in list(sites)[:2]:
         lost = timed(f"sites lost, {name}", lambda name=name: gridedge.site_outages(season, sites[name]))
-        step = lost["vm_step_pu"].max("bus")
-        print(f"largest step {100 * float(step.max()):.2f} % at {lost.bus_name.values[int(lost.vm_step_pu.max('case').argmax('bus'))]}, "
-              f"new overloads {int(lost.overloaded_new.max())}")  # fmt: skip
+        step = lost["vm_step_pu"].max("case")
+        where = str(lost["bus_name"].values[int(step.argmax("bus"))])
+        print(
+            f"largest step {100 * float(step.max()):.2f} % at {where}, new overloads {int(lost.overloaded_new.max())}"
+        )
 
 
 if __name__ == "__main__":
