@@ -48,7 +48,9 @@ def layout_contingencies(
         That of :func:`gridedge.contingencies`, with ``layout`` in place of ``time``, and by layout: ``overloaded``, the
         branches above 100 % in the worst outage; ``overloaded_new``, of these not so without sites;
         ``overloaded_worse``, so without sites too and heavier by more than 0.1 %; ``overloaded_n0``, those that are
-        above 100 % with nothing out; ``unsupplied_mw_max``, the largest load that one outage leaves without supply;
+        above 100 % with nothing out; ``unsupplied_cases``, how many outages leave load without supply, and
+        ``unsupplied_mw_max``, the largest; apart from these ``blackouts``, outages that cut more than half of all
+        load off, as where the one reference is lost;
         ``unsolved``, how many outages have no solution, ``unsolved_new`` those that have one without sites.  By layout
         and branch: ``breaks(layout, branch)``, 2 where new, 1 where worse, 0 otherwise.
 
@@ -89,7 +91,10 @@ def layout_contingencies(
     worst["overloaded"], worst["overloaded_new"] = over.sum("branch"), new.sum("branch")
     worst["overloaded_worse"] = worse.sum("branch")
     worst["overloaded_n0"] = ((worst["loading_percent_base"] > _OVER_PERCENT) & worst["rating_known"]).sum("branch")
-    worst["unsupplied_mw_max"] = worst["unsupplied_mw"].max("case")
+    dark = worst["unsupplied_mw"] > 0.5 * xr.DataArray(season.load_mw[when] + states.site_mw, dims="layout")
+    worst["blackouts"] = dark.sum("case")
+    worst["unsupplied_cases"] = ((worst["unsupplied_mw"] > 0) & ~dark).sum("case")
+    worst["unsupplied_mw_max"] = worst["unsupplied_mw"].where(~dark).max("case")
     worst["unsolved"] = unsolved.sum("case")
     worst["unsolved_new"] = (unsolved & ~unsolved.isel(layout=0, drop=True)).sum("case")
     worst.attrs |= {"hour": when, "rule": season.rule, "start": season.start}

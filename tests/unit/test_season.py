@@ -140,6 +140,8 @@ def test_outages_of_a_layout_are_those_of_the_net_with_it(season: Season) -> Non
     # Set apart: the three lines that are overloaded with nothing out and without sites are never new.
     assert not (worst.breaks.sel(branch=["line:0", "line:1", "line:2"]) == 2).any()
     assert int(worst.overloaded_n0[0]) > 0
+    assert worst.unsupplied_cases.values.tolist() == [0, 0]
+    assert worst.blackouts.values.tolist() == [0, 0]
 
 
 def test_a_lost_site_lifts_the_voltage_and_its_load_lands_where_it_is_told(season: Season) -> None:
