@@ -85,9 +85,9 @@ def main() -> None:
         return
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         worst = timed("N-1 at the peak", lambda: gridedge.layout_contingencies(season, sites, executor=pool))
-    print(worst[["overloaded_n0", "overloaded", "overloaded_new", "overloaded_worse", "unsupplied_cases", "unsupplied_mw_max",
-                 "blackouts", "unsolved",
-                 "unsolved_new"]].to_dataframe().to_string())  # fmt: skip
+    shown = ["overloaded_n0", "overloaded", "overloaded_new", "overloaded_worse", "unsupplied_cases",
+             "unsupplied_mw_max", "blackouts", "unsolved", "unsolved_new"]  # fmt: skip
+    print(worst[shown].to_dataframe().to_string())
     for name in list(sites)[:2]:
         lost = timed(f"sites lost, {name}", lambda name=name: gridedge.site_outages(season, sites[name]))
         step = lost["vm_step_pu"].max("case")
