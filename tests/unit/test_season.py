@@ -115,6 +115,20 @@ def test_a_site_beyond_the_net_is_an_answer_and_costs_the_others_nothing(season:
         np.testing.assert_allclose(few.pl_mw.sel(case=case), alone.pl_mw.sel(case=case), atol=0.05)
 
 
+def test_a_site_that_moves_is_taken_hour_by_hour(season: Season) -> None:
+    p_mw = np.array([[10.0], [60.0], [5.0], [90.0]])
+    moving = xr.Dataset(
+        {"p_mw": (("time", "site"), p_mw), "q_mvar": (("time", "site"), 0.2 * p_mw)},
+        {"time": 3600.0 * np.arange(4), "site": ["s0"], "bus": ("site", [10])},
+    )
+    year = grid_year(season, {"moving": moving, "still": _sites([60.0], [10])}, hours=np.array([1, 3]))
+    np.testing.assert_allclose(year.p_site_mw.sel(case="moving"), [np.nan, 60, np.nan, 90])
+    assert float(year.pl_mw.sel(case="moving")[1]) == pytest.approx(float(year.pl_mw.sel(case="still")[1]), abs=0.05)
+    assert year.converged.sel(case="base").values.tolist() == [False, True, False, True]
+    assert year.attrs["not_converged"] == 0
+    assert "Only 2 of 4 hours are solved." in year.attrs["remarks"]
+
+
 def test_loads_one_by_one_replace_the_power_before_scaling(net: Any) -> None:
     own = pp.networks.case118()
     own.load["scaling"] = 0.9
