@@ -1,7 +1,7 @@
 """A year of the synthetic Texas grid with four layouts of a gigawatt in and around Dallas, and N-1 at its peak.
 
 Run ``python benchmarks/texas_year.py [EVERY]``; it takes some 130 s of processor time, part of it on two cores.  With
-EVERY, only each EVERY-th hour is solved and N-1 is left out.  Sites stand at the loads that are the fewest branches away
+EVERY, only each EVERY-th hour is solved and N-1 is left out.  Sites stand at the loads the fewest branches away
 from DALLAS 24, draw a constant power at a power factor of 0.98, and generation, loads and shunts follow
 ``area_season``.
 """
