@@ -58,7 +58,7 @@ def sd_of_equal_mw(sites: int, sd_mw: float, rho: float) -> float:
     least = -1.0 / (sites - 1) if sites > 1 else -1.0
     if not (is_number(rho) and least - 1e-12 <= rho <= 1):
         raise bad(f"{sites} sites cannot all have this correlation", rho, f"Give {least:.3g} to 1.")
-    return float(sd_mw * np.sqrt(max(sites * (1.0 + (sites - 1) * rho), 0.0)))
+    return float(float(sd_mw) * np.sqrt(max(sites * (1.0 + (sites - 1) * rho), 0.0)))
 
 
 def sd_of_sum_mw(sd_mw: ArrayLike, rho: float) -> float:
@@ -194,7 +194,7 @@ class Fluctuation:
     @property
     def sd_independent_mw(self) -> float:
         """What N equal sites would make with nothing in common, in MW."""
-        return self.sd_site_mw * self.sites**0.5
+        return float(self.sd_site_mw * np.sqrt(self.sites))
 
     @property
     def sd_in_step_mw(self) -> float:
