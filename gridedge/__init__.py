@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from gridedge.grid.contingency import contingencies
     from gridedge.grid.inject import to_pandapower
     from gridedge.grid.solve import solve
+    from gridedge.measure.adding import fluctuation
     from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
     from gridedge.planning.compare import compare
     from gridedge.planning.droop import close_loop
     from gridedge.planning.hosting.capacity import hosting_capacity
+    from gridedge.planning.placement import place_sites
     from gridedge.planning.sizing import size_battery
     from gridedge.profiles.fit import fit_training
     from gridedge.profiles.generate import generate
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
+    from gridedge.sites.fleet.footprint import footprint
     from gridedge.sites.mitigate import mitigate
     from gridedge.study.run import run
 
@@ -41,12 +44,15 @@ _HOMES = {
     "to_pandapower": "gridedge.grid.inject",
     "check": "gridedge.measure.rulebook",
     "flicker": "gridedge.measure.flicker",
+    "fluctuation": "gridedge.measure.adding",
     "export": "gridedge.formats.write",
     "request_sheet": "gridedge.formats.sheet",
     "size_battery": "gridedge.planning.sizing",
     "compare": "gridedge.planning.compare",
     "close_loop": "gridedge.planning.droop",
     "hosting_capacity": "gridedge.planning.hosting.capacity",
+    "place_sites": "gridedge.planning.placement",
+    "footprint": "gridedge.sites.fleet.footprint",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
     "GridedgeError": "gridedge.errors",
@@ -67,9 +73,12 @@ __all__ = [
     "export",
     "fit_training",
     "flicker",
+    "fluctuation",
+    "footprint",
     "generate",
     "hosting_capacity",
     "mitigate",
+    "place_sites",
     "request_sheet",
     "run",
     "size_battery",

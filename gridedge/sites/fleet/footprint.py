@@ -69,8 +69,8 @@ class FootprintFactors(Spec):
     accelerator_life_years: float = quantity(5.0, mark="assumed", gt=0, source="usual depreciation, 4 to 6 years")
     """Years over which that is shared out evenly."""
     device_kg: float = quantity(
-        52.0, mark="quoted", ge=0, source="a phone: 64 kg CO2e over its life, 81 % of it production (Apple's report of the "
-        "iPhone 13, as greenly.earth and askio.io quote it)"
+        52.0, mark="quoted", ge=0, source="a phone: 64 kg CO2e over its life, 81 % of it production (Apple's report "
+        "of the iPhone 13, as greenly.earth and askio.io quote it)"
     )  # fmt: skip
     """Carbon embodied in a device. [kg]"""
     device_life_years: float = quantity(
