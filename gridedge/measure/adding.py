@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from gridedge.errors import bad, is_number
+from gridedge.errors import InputError, bad, is_number
 from gridedge.measure.coherence import together
 from gridedge.measure.ramp import largest_change
 from gridedge.measure.spectrum import band_energy
@@ -167,7 +167,8 @@ class Fluctuation:
     sd_mw : float
         Standard deviation of all together, as it is. [MW]
     sd_predicted_mw : float
-        What the law says: each site's deviation, and the correlation found among every other site alone. [MW]
+        What the law says: each site's deviation, and the correlation found among every other site alone; NaN where
+        that is too negative for all sites to have it. [MW]
     predicted_from : int
         How many sites that correlation was found among.
     sd_slow_mw : float
@@ -275,7 +276,7 @@ def fluctuation(
         rho = together(left).correlation
         half = slice(None, None, 2) if p.shape[0] >= 4 and _swinging(p[::2], sd[::2]) >= 2 else slice(None)
         asked = sd[half].size
-        predicted = sd_of_sum_mw(sd, together(left[half]).correlation)
+        predicted = _foretold(sd, together(left[half]).correlation)
     return Fluctuation(
         sites=p.shape[0],
         mean_mw=float(whole.mean()),
@@ -317,6 +318,13 @@ def compare_fluctuations(cases: dict[str, Any], dt_s: float | None = None, **how
     for name in columns:
         ds[name].attrs["units"] = "MW" if name.endswith("_mw") else "1"
     return ds
+
+
+def _foretold(sd_mw: Float, rho: float) -> float:
+    try:
+        return sd_of_sum_mw(sd_mw, rho)
+    except InputError:  # few sites may make up for each other as many cannot
+        return float("nan")
 
 
 def _band(p_mw: Float, dt_s: float, band_hz: tuple[float, float]) -> float:

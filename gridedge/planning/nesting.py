@@ -44,8 +44,8 @@ def nest(
     Returns
     -------
     Dataset
-        ``p_mw(time, site)``, ``q_mvar(time, site)``, ``bus(site)``, ready for :func:`gridedge.solve` on the transmission
-        net, one site for each bus.  In the attributes ``feeder_vm_min_pu``, ``feeder_loading_max_percent``,
+        ``p_mw(time, site)``, ``q_mvar(time, site)``, ``bus(site)``, ready for :func:`gridedge.solve` on the net
+        above, one site for each bus.  In the attributes ``feeder_vm_min_pu``, ``feeder_loading_max_percent``,
         ``feeder_worst`` (the branch), ``losses_added_mw`` (largest) and ``remarks``.
 
     Raises

@@ -248,7 +248,8 @@ def place_sites(
     trial = all_on.trial
     said = [*notes, *all_on.remarks, *trial.remarks, f"Supply: {trial.supply}. {trial.method}."]
     said += [f"Distances {far.words}."] if spacing_km > 0 or how in ("near", "corridor") else []
-    said += [f"Coordinates: {SOURCE}."] if any(s.town and np.isfinite(s.lat) for s in sites) else []
+    if far.place is None and any(np.isfinite(s.lat) for s in sites):
+        said.append(f"Coordinates: {SOURCE}.")
     if not trial.real_ratings:
         said.append("Thermal limits are not known (placeholder ratings): that all sites fit is not shown.")
     return Placement(sites, tuple(refused), breaks, power_factor, tuple(said))
@@ -325,7 +326,8 @@ def _site(
     lat, lon = (np.nan, np.nan) if place is None else (place.lat, place.lon)
     if far.place is not None:
         lon, lat = (float(v) for v in far.place[far.rows([bus])[0]])
-    town = town if town != name.upper() or place is not None else ""
+    if place is None and town in ("BUS", name.upper()):  # a number or a name of its own, and no town
+        town = ""
     return Site(f"site-{k + 1:0{len(str(count))}d}", int(bus), name, town, lat, lon, float(p_mw), reason)
 
 

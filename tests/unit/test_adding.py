@@ -56,6 +56,8 @@ def test_the_prediction_can_fail():
     found = fluctuation(p, 1.0, about_s=None)
     assert found.sd_mw == pytest.approx(0.0, abs=1e-9)
     assert found.sd_predicted_mw == pytest.approx(10 / np.sqrt(2), rel=1e-6)
+    against = np.stack([wave, orthogonal(2)[0], -wave, orthogonal(2)[1]])
+    assert np.isnan(fluctuation(against, 1.0, about_s=None).sd_predicted_mw)  # half of them swing against each other
 
 
 def test_a_moving_mean_takes_off_a_rise_and_a_known_shape_is_taken_off_whole():

@@ -182,3 +182,16 @@ def test_sites_of_unknown_towns_have_no_points():
     assert [s.town for s in place_sites(net, 3, 0.1, how="town", where="dfw", limits=LIMITS).sites] == [
         "DALLAS", "PLANO", "DALLAS",
     ]  # fmt: skip
+
+
+def test_a_bus_that_is_named_by_a_number_alone_is_in_no_town():
+    found = place_sites("mv_oberrhein", 1, 1.0, how="named", where=[81])
+    assert found.sites[0].town == ""
+    assert 48 < found.sites[0].lat < 49  # its own coordinates
+    assert not any("GeoNames" in r for r in found.remarks)
+    load = found.load()
+    result = gridedge.solve("mv_oberrhein", load)
+    net = gridedge.grid.feeders.load_feeder("mv_oberrhein").net
+    pp.create_load(net, 81, 1.0, float(np.tan(np.arccos(0.98))))
+    pp.runpp(net, tolerance_mva=1e-10)
+    assert float(result["vm_pu"].min()) == pytest.approx(float(net.res_bus.vm_pu.min()), abs=1e-8)
