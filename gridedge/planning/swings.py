@@ -109,7 +109,8 @@ def three_ways(
 
     Notes
     -----
-    A site's power is the mean power of its replicas at the rate of the minute, from exact runs at seven loads, and the
+    A site's power is the mean power of its replicas at the rate of the minute, from a parabola through
+    exact runs at seven loads, and the
     fluctuation of single requests: Gaussian, with the power spectrum of one replica in exact runs, times the number of
     replicas, which share no request (a surrogate by random phases [1]_; the sum of thousands of replicas is Gaussian).
     The campus serves the sum of all rates with all replicas; its single requests are drawn anew.
@@ -187,9 +188,14 @@ def _run(
 
 
 def _curve(one: RequestClass, machine: Rates, per_s: float, rng: np.random.Generator) -> tuple[Float, Float]:
-    """Return rates, of the mean one, and the mean power of a replica at each."""
-    level = np.array(_AROUND)
-    return level, np.array([_run(one, machine, x * per_s, 1800.0, 10.0, rng).mean() for x in level])
+    """Return rates, of the mean one, and the mean power of a replica at each.
+
+    A parabola through the runs: straight pieces would take the chance of each run for a change of slope, and a campus,
+    whose rate stays nearer to the mean, would ride on one slope alone.
+    """
+    ran = np.array([_run(one, machine, x * per_s, 1800.0, 10.0, rng).mean() for x in _AROUND])
+    level = np.linspace(_AROUND[0], _AROUND[-1], 241)
+    return level, np.polyval(np.polyfit(_AROUND, ran, 2), level)
 
 
 def _spectrum(

@@ -24,10 +24,8 @@ def test_the_three_have_the_same_mean(found):
 
 def test_one_campus_fluctuates_like_the_sites_and_training_does_not(found):
     sd = found.table["sd_mw"]
-    # Requests are drawn anew for the campus, so single runs differ by a tenth; their variances agree on average.
-    tables = [three_ways(sites=12, duration_s=900.0, seed=s).table["sd_mw"] for s in range(10)]
-    campus, sites = (float(np.mean([t.sel(load=name) ** 2 for t in tables])) for name in ("campus", "sites"))
-    assert campus == pytest.approx(sites, rel=0.1)
+    # single requests are drawn anew, and a curve is bent: 1 % in 40 seeds
+    assert float(sd.sel(load="campus")) == pytest.approx(float(sd.sel(load="sites")), rel=0.05)
     assert float(sd.sel(load="training")) > 5 * float(sd.sel(load="sites"))
     fast = found.table["change_5s_mw"]
     assert float(fast.sel(load="training")) > 20 * float(fast.sel(load="sites"))
