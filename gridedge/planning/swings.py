@@ -110,8 +110,7 @@ def three_ways(
     Notes
     -----
     A site's power is the mean power of its replicas at the rate of the minute, from a parabola through
-    exact runs at seven loads, and the
-    fluctuation of single requests: Gaussian, with the power spectrum of one replica in exact runs, times the number of
+    exact runs at seven loads, and the fluctuation of single requests: Gaussian, with the power spectrum of one replica in exact runs, times the number of
     replicas, which share no request (a surrogate by random phases [1]_; the sum of thousands of replicas is Gaussian).
     The campus serves the sum of all rates with all replicas; its single requests are drawn anew.
 
@@ -195,7 +194,7 @@ def _curve(one: RequestClass, machine: Rates, per_s: float, rng: np.random.Gener
     """
     ran = np.array([_run(one, machine, x * per_s, 1800.0, 10.0, rng).mean() for x in _AROUND])
     level = np.linspace(_AROUND[0], _AROUND[-1], 241)
-    return level, np.polyval(np.polyfit(_AROUND, ran, 2), level)
+    return level, np.asarray(np.polyval(np.polyfit(_AROUND, ran, 2), level), dtype=np.float64)
 
 
 def _spectrum(

@@ -29,8 +29,8 @@ def test_one_campus_fluctuates_like_the_sites_and_training_does_not(found):
     assert float(sd.sel(load="training")) > 5 * float(sd.sel(load="sites"))
     fast = found.table["change_5s_mw"]
     assert float(fast.sel(load="training")) > 20 * float(fast.sel(load="sites"))
-    record = found.records["sites"]
-    assert record.sd_predicted_mw == pytest.approx(record.sd_mw, rel=0.15)
+    record = three_ways(sites=40, duration_s=3600.0, memory_s=60.0, seed=4).records["sites"]
+    assert record.sd_predicted_mw == pytest.approx(record.sd_mw, rel=0.1)  # 20 sites and 60 memories tell the rest
     assert record.sd_independent_mw < record.sd_mw < record.sd_in_step_mw
 
 
