@@ -270,7 +270,7 @@ def _fill(
     n = len(sizes)
     taken: list[int] = []
     refused: list[Refused] = []
-    left = [b for b in row for _ in range(per_bus)]
+    left = [b for _ in range(per_bus) for b in row]  # every bus once before any twice
     around: dict[int, dict[int, float]] = {}
 
     def fits_beside(bus: int, others: Sequence[int]) -> str:
@@ -308,9 +308,8 @@ def _fill(
         taken = trial[: len(taken) + first]
         # Those that only stood too near to what was refused are looked at again.
         count = {b: taken.count(b) for b in set(taken)}
-        left = [b for b in row if b != lost for _ in range(per_bus - count.get(b, 0))]
-        if all(r.bus != lost for r in refused[:-1]):
-            left = [b for b in left if b not in {r.bus for r in refused}]
+        out = {r.bus for r in refused}
+        left = [b for turn in range(per_bus) for b in row if count.get(b, 0) <= turn and b not in out]
     if len(taken) < n:
         told = "; ".join(f"{r.bus_name}: {r.why}" for r in refused[-3:]) or "there are no more buses"
         cure = f"Name more places, allow more sites at a bus, or less of a spacing. Refused last: {told}."

@@ -112,7 +112,7 @@ def three_ways(
     A site's power is the mean power of its replicas at the rate of the minute, from a parabola through exact runs at
     seven loads, and the fluctuation of single requests: Gaussian, with the power spectrum of one replica in exact runs,
     times the number of replicas, which share no request (a surrogate by random phases [1]_; the sum of thousands of
-    replicas is Gaussian).  The campus serves the sum of all rates with all replicas; its single requests are drawn anew.
+    replicas is Gaussian).  The campus serves the sum of all rates with all replicas; its requests are drawn anew.
 
     References
     ----------

@@ -195,3 +195,15 @@ def test_a_bus_that_is_named_by_a_number_alone_is_in_no_town():
     pp.create_load(net, 81, 1.0, float(np.tan(np.arccos(0.98))))
     pp.runpp(net, tolerance_mva=1e-10)
     assert float(result["vm_pu"].min()) == pytest.approx(float(net.res_bus.vm_pu.min()), abs=1e-8)
+
+
+def test_every_bus_carries_one_site_before_any_carries_two():
+    found = place_sites(ladder(), 4, 0.1, how="named", where=[1, 4], per_bus=2, limits=LIMITS)
+    assert buses(found) == [1, 4, 1, 4]
+    assert found.load()["p_mw"].sizes == {"time": 1, "site": 4}
+    weak = ladder(max_i_ka=0.2)
+    end = pp.create_bus(weak, 20.0, name="WEAK 0")
+    pp.create_line_from_parameters(weak, 1, end, 1.0, 0.02, 0.1, 0.0, max_i_ka=0.02)  # 0.7 MVA
+    found = place_sites(weak, 4, 0.5, how="town", where=["WEAK", "SEA"], per_bus=2, limits=LIMITS)
+    assert buses(found) == [end, 1, 2, 1]  # a second site there would be too much
+    assert [r.bus for r in found.refused] == [end]
