@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gridedge.grid.texas import texas_season
     from gridedge.grid.year import grid_year
     from gridedge.grid.year_outages import layout_contingencies, site_outages
+    from gridedge.measure.adding import fluctuation
     from gridedge.measure.flicker import flicker
     from gridedge.measure.rulebook import check
     from gridedge.measure.voltage_report import voltage_report
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gridedge.planning.hosting.pairs import hosting_pairs
     from gridedge.planning.hosting.together import hosting_together
     from gridedge.planning.remedies.find import remedies
+    from gridedge.planning.placement import place_sites
     from gridedge.planning.sizing import size_battery
     from gridedge.planning.unbalance import unbalance
     from gridedge.profiles.fit import fit_training
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from gridedge.sites.equipment import check_equipment
     from gridedge.sites.facility import connect
     from gridedge.sites.fleet.fleet import fleet
+    from gridedge.sites.fleet.footprint import footprint
     from gridedge.sites.mitigate import mitigate
     from gridedge.study.hosting_run import run_hosting
     from gridedge.study.run import run
@@ -69,6 +72,7 @@ _HOMES = {
     "flicker": "gridedge.measure.flicker",
     "voltage_report": "gridedge.measure.voltage_report",
     "flicker_map": "gridedge.grid.flicker_map",
+    "fluctuation": "gridedge.measure.adding",
     "export": "gridedge.formats.write",
     "request_sheet": "gridedge.formats.sheet",
     "size_battery": "gridedge.planning.sizing",
@@ -81,6 +85,8 @@ _HOMES = {
     "hosting_together": "gridedge.planning.hosting.together",
     "hosting_deployments": "gridedge.planning.hosting.deployments",
     "remedies": "gridedge.planning.remedies.find",
+    "place_sites": "gridedge.planning.placement",
+    "footprint": "gridedge.sites.fleet.footprint",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
     "run_hosting": "gridedge.study.hosting_run",
@@ -105,6 +111,8 @@ __all__ = [
     "fleet",
     "flicker",
     "flicker_map",
+    "fluctuation",
+    "footprint",
     "generate",
     "harmonic_screen",
     "hosting_capacity",
@@ -116,6 +124,7 @@ __all__ = [
     "layout_contingencies",
     "mitigate",
     "remedies",
+    "place_sites",
     "request_sheet",
     "run",
     "run_hosting",
