@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from gridedge.planning.hosting.deployments import hosting_deployments
     from gridedge.planning.hosting.pairs import hosting_pairs
     from gridedge.planning.hosting.together import hosting_together
-    from gridedge.planning.remedies.find import remedies
     from gridedge.planning.placement import place_sites
+    from gridedge.planning.remedies.find import remedies
     from gridedge.planning.sizing import size_battery
     from gridedge.planning.unbalance import unbalance
     from gridedge.profiles.fit import fit_training
@@ -114,17 +114,17 @@ __all__ = [
     "fluctuation",
     "footprint",
     "generate",
+    "grid_year",
     "harmonic_screen",
     "hosting_capacity",
     "hosting_deployments",
     "hosting_pairs",
     "hosting_together",
-    "load_curve",
-    "grid_year",
     "layout_contingencies",
+    "load_curve",
     "mitigate",
-    "remedies",
     "place_sites",
+    "remedies",
     "request_sheet",
     "run",
     "run_hosting",
