@@ -346,7 +346,7 @@ def limit_words(limit: GridLimit) -> str:
     else:
         raise bad("unknown limit", type(limit).__name__, "Give a limit of a LimitSet.")
     if limit.mean_s is not None:
-        text += f", mean of {limit.mean_s:g} s"
+        text += f", as a mean of {limit.mean_s / 60:g} min"
     if limit.steps_allowed is not None:
         text += f", but for {limit.steps_allowed} of {limit.of_steps} steps"
     return text

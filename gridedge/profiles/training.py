@@ -145,7 +145,8 @@ class Job:
             level = init + grown * (level - init)
         head = ([run.begin_s, run.begin_s, run.steps_s], [idle, init, init]) if started else ([], [])
         tail: tuple[list[float], list[float]] = ([], [])
-        if run.stop_s <= to_s:
+        # A corner behind the stretch may lie behind the end of the run: cut there too, else the piece would be another.
+        if run.stop_s <= max(to_s, float(time[-1]) if time.size else to_s):
             inside = time <= run.stop_s
             before = value_at((time, level), run.stop_s) if run.stop_s >= run.steps_s else init
             time, level = time[inside], level[inside]

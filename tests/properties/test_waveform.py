@@ -106,3 +106,35 @@ def test_an_idle_job_draws_idle_power(spec, seed):
         falling = slice(int(end_s * 10), int((end_s + spec.stop_s) * 10) + 2)
         down[falling] = False
     np.testing.assert_allclose(p[down], 0.2, atol=1e-9)
+
+
+def test_a_block_that_ends_before_a_failure_has_the_bits_of_the_whole():
+    # The failure cuts a piece of the line in which the block ends: the piece is the same whether it is seen or not.
+    spec = TrainingProfile(
+        **{
+            "kind": "training",
+            "servers": 3402,
+            "period_s": 4.0,
+            "compute_pu": 0.625,
+            "communication_pu": 0.375,
+            "compute_share": 0.5,
+            "rise_s": 0.2,
+            "fall_s": 0.05,
+            "taper_pu": 0.5,
+        },
+        **{
+            "residual_pu": 0.5,
+            "checkpoint_s": 10.0,
+            "failures_per_accelerator_h": 0.01,
+            "watchdog_s": 20.0,
+            "restart_s": 15.0,
+            "idle_pu": 0.2,
+            "init_s": 3.0,
+            "warm_up_s": 15.5,
+            "node_correlation": 0.0,
+        },
+    )
+    job = Job(spec, 80.0, seed=1)
+    whole = job.power_pu(0.001, 0, 76_000)
+    for stop in (72_300, 72_558, 73_000, 73_360):
+        np.testing.assert_array_equal(job.power_pu(0.001, 67_558, stop), whole[67_558:stop])

@@ -122,4 +122,4 @@ def test_each_limit_says_who_asks_and_how_well_that_is_known():
     rows = words.limit_rows(load_limits(["en50160", "disco", "dominion-step"]))
     assert rows[0]["asks"] == "every voltage within 0.9 to 1.1 pu"
     assert all(row["known"] and row["origin"] for row in rows)
-    assert any("as a mean of 120 min; 350 of 35040 steps may break it" in row["asks"] for row in rows)
+    assert any("as a mean of 120 min, but for 350 of 35040 steps" in row["asks"] for row in rows)

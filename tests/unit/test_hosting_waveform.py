@@ -117,6 +117,7 @@ def test_a_load_a_profile_and_an_array_are_waveforms():
         ({"vm_pu": [0.9, 1.1]}, {}, "no limit to keep"),
         ({"pst": 0.9}, {"waveform": (np.array([1.0, -1.0]), DT_S)}, "no series of power"),
         ({"pst": 0.9}, {"waveform": 3.0}, "no waveform"),
+        ({"pst": 0.9}, {"waveform": None}, "a waveform is needed"),
         ({"pst": 0.9}, {"waveform": (WAVE[0], 0.1)}, "too slowly"),
         ({"pst": 0.9}, {"waveform": (WAVE[0][:20000], DT_S)}, "too short for 'Pst'"),
         ({"plt": 0.9}, {}, "too short for 'Plt'"),

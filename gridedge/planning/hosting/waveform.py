@@ -155,6 +155,9 @@ class AtHours:
                 self.remarks.append("Flicker is that of the site alone; what the net carries already is not known.")
         elif flicker or rapid:
             names = ", ".join(x.name for x in [*flicker, *rapid])
+            if len(flicker) + len(rapid) == len(self.limits.limits):  # else the collapse would be the answer
+                cure = "Give waveform=, or other limits too."
+                raise bad("a waveform is needed: nothing else is to hold", names, cure)
             self.remarks.append(f"Without waveform= these limits are {NOT_STUDIED}: {names}.")
         self.chosen = _hours(self.trial, self.hours)
         self.swings: list[Swing] = []
