@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from gridedge.sites.fleet.fleet import fleet
     from gridedge.sites.fleet.footprint import footprint
     from gridedge.sites.mitigate import mitigate
+    from gridedge.study.fleet_run import run_fleet
     from gridedge.study.hosting_run import run_hosting
     from gridedge.study.run import run
 
@@ -89,6 +90,7 @@ _HOMES = {
     "footprint": "gridedge.sites.fleet.footprint",
     "check_equipment": "gridedge.sites.equipment",
     "run": "gridedge.study.run",
+    "run_fleet": "gridedge.study.fleet_run",
     "run_hosting": "gridedge.study.hosting_run",
     "GridedgeError": "gridedge.errors",
     "InputError": "gridedge.errors",
@@ -127,6 +129,7 @@ __all__ = [
     "remedies",
     "request_sheet",
     "run",
+    "run_fleet",
     "run_hosting",
     "serve",
     "settle_taps",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridedge import (
+    cli_fleet,
     cli_flicker,
     cli_generate,
     cli_hosting,
@@ -63,12 +64,13 @@ def run(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that solve power flows.")] = 1,
 ) -> None:
     """Run a study, of one site or of hosting capacity: power flows, results and a report."""
-    from gridedge.study.hosting_model import is_hosting
+    from gridedge.study.kinds import kind_of
     from gridedge.study.run import run as run_study
 
     target = out if out is not None else Path("gridedge-results") / Path(study).stem
     began = time.perf_counter()
-    if is_hosting(study, settings or []):
+    kind = kind_of(study, settings or [])
+    if kind == "hosting":
         from gridedge.errors import bad
         from gridedge.study.hosting_run import run_hosting
 
@@ -76,6 +78,13 @@ def run(
             raise bad("a study of hosting capacity uses all cores by itself", f"--workers {workers}", "Leave it out.")
         found = run_hosting(study, out=target, settings=settings or [])
         cli_hosting.tell(found, time.perf_counter() - began)
+        return
+    if kind == "fleet":
+        from gridedge.study.fleet_run import run_fleet
+
+        with _workers(workers) as executor:
+            made = run_fleet(study, out=target, settings=settings or [], executor=executor, progress=_doing())
+        cli_fleet.tell(made, time.perf_counter() - began)
         return
     with _workers(workers) as executor:
         result = run_study(study, out=target, settings=settings or [], executor=executor, progress=_progress())
@@ -160,6 +169,20 @@ def _workers(count: int) -> Iterator[Executor | None]:
 
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield pool
+
+
+def _doing() -> Callable[[str], None]:
+    """Return what ends a run that is to stop, and says on terminals what is being done."""
+    shown = sys.stderr.isatty()
+
+    def show(what: str) -> None:
+        if _stopping:
+            raise _Stopped(_stopping[0])
+        if shown:
+            sys.stderr.write(f"{what}\n")
+            sys.stderr.flush()
+
+    return show
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -136,6 +136,20 @@ def _points(geo: Any) -> NDArray[np.float64]:
     return points[:, :2] if points.ndim == 2 and points.shape[1] >= 2 else np.empty((0, 2))
 
 
+def branch_words(net: Any, branch: str) -> str:
+    """Return which buses a branch joins: ``line from A to B, 230 kV``; the label alone where it is of no known kind."""
+    table, _, index = branch.partition(":")
+    ends = {"line": ("from_bus", "to_bus"), "impedance": ("from_bus", "to_bus"), "trafo": ("hv_bus", "lv_bus"),
+            "trafo3w": ("hv_bus", "mv_bus")}.get(table)  # fmt: skip
+    if ends is None or int(index) not in net[table].index:
+        return branch
+    buses = [int(net[table].at[int(index), end]) for end in ends]
+    names, kv = bus_names(net), [float(net.bus.at[b, "vn_kv"]) for b in buses]
+    level = f"{kv[0]:g} kV" if kv[0] == kv[1] else f"{kv[0]:g}/{kv[1]:g} kV"
+    what = "transformer" if kv[0] != kv[1] else "line" if table == "line" else table
+    return f"{what} from {names[buses[0]]} to {names[buses[1]]}, {level}"
+
+
 def _hint(name: str, names: pd.Series) -> str:
     hint = nearest(name, names.tolist())
     if name.strip().lstrip("-").isdigit():

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from gridedge.errors import InputError, bad, nearest
 from gridedge.grid.buses import bus_names, find_bus
-from gridedge.grid.distance import Distances
+from gridedge.grid.distance import Distances, distances
 from gridedge.grid.towns import towns
 from gridedge.planning.fitting import Together
 from gridedge.planning.hosting.result import HostingResult
@@ -56,6 +56,29 @@ def pool_of(
     else:
         wanted = [b for one in entries for b in buses_of(net, one)]
     return _usable(net, far, list(dict.fromkeys(wanted)), vn_kv)
+
+
+def candidates(
+    net: Any, *, where: Where | Sequence[Where] | None = None, vn_kv: tuple[float, float] | None = None
+) -> list[int]:
+    """Return every bus that could carry a site: of places, or of the whole net.
+
+    Parameters
+    ----------
+    net : pandapowerNet
+        The net.
+    where : int, str or sequence of these, optional
+        Buses, towns, or an area of towns.
+    vn_kv : (float, float), optional
+        Lowest and highest nominal voltage. [kV]
+
+    Raises
+    ------
+    InputError
+        If a place is unknown, or no bus is left.
+    """
+    entries: list[Where] = [where] if isinstance(where, int | str) else list(where or [])
+    return pool_of(net, distances(net), "best", entries, vn_kv)[0]
 
 
 def _usable(

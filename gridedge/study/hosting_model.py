@@ -9,14 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gridedge import sources, yamlfile
 from gridedge.errors import InputError, Problem, bad, nearest
 from gridedge.measure.limit_sets import LimitSet, load_limits
 from gridedge.profiles.preset import merge_preset
 from gridedge.spec import Spec, build, quantity
+from gridedge.study.kinds import document_of, kind_of
 from gridedge.study.model import Background, Placed
 
-KINDS = ("hosting",)
 _FORWARDED = (
     "power_factor", "existing", "supply", "taps", "max_mw", "tol_mw", "n_minus_1", "emergency_percent",
     "post_outage_vm_pu", "waveform", "waveform_hours", "hours", "sources", "requested_mw", "curve",
@@ -138,28 +137,6 @@ class HostingStudy(Placed):
         return str(beside) if beside is not None and beside.is_file() else limit
 
 
-def is_hosting(study: Any, settings: Iterable[str] = ()) -> bool:
-    """Say whether a study, as :func:`load_hosting` takes it, is about hosting capacity.
-
-    Raises
-    ------
-    InputError
-        If there is no such study, or it is of an unknown kind.
-    """
-    if isinstance(study, HostingSpec):
-        return True
-    if not isinstance(study, str | Path | Mapping):
-        return False
-    document, _ = _document(study, settings)
-    if "study" not in document.data:
-        return False
-    kind = document.data["study"]
-    if kind not in KINDS:
-        cure = f"{nearest(str(kind), KINDS)} Leave `study` out where one site is studied."
-        raise InputError(Problem("unknown kind of study", str(kind), cure, document.where(("study",))))
-    return True
-
-
 def load_hosting(study: str | Path | Mapping[str, Any] | HostingSpec, settings: Iterable[str] = ()) -> HostingStudy:
     """Read a study of hosting capacity.
 
@@ -180,11 +157,11 @@ def load_hosting(study: str | Path | Mapping[str, Any] | HostingSpec, settings: 
         if settings:
             raise bad("settings need a study file or a dict", "HostingSpec", "Use study.model_copy(update=...).")
         return HostingStudy(Path.cwd(), lambda _: "", study)
-    if not is_hosting(study, settings):
+    if kind_of(study, settings) != "hosting":
         what = study if isinstance(study, str | Path) else "a dict"
         cure = "Write `study: hosting`, or use gridedge.run for a study of one site."
         raise bad("this is no study of hosting capacity", str(what), cure)
-    document, base = _document(study, settings)
+    document, base = document_of(study, settings)
     problems: list[Problem] = []
     try:
         document = merge_preset(document, ("background", "shape"))
@@ -200,13 +177,3 @@ def load_hosting(study: str | Path | Mapping[str, Any] | HostingSpec, settings: 
     loaded = HostingStudy(base, document.where, spec)
     loaded.limits()
     return loaded
-
-
-def _document(study: str | Path | Mapping[str, Any], settings: Iterable[str]) -> tuple[yamlfile.Document, Path]:
-    if isinstance(study, Mapping):
-        document, base = yamlfile.Document({str(k): v for k, v in study.items()}), Path.cwd()
-    else:
-        path = sources.resolve("studies", study)
-        document, base = yamlfile.read(path), path.resolve().parent
-    yamlfile.override(document, settings)
-    return document, base

@@ -23,7 +23,7 @@ from gridedge.measure.voltage_report import VoltageReport, voltage_report
 from gridedge.profiles.job import TrainingProfile
 from gridedge.study import answer, describe, store
 from gridedge.study.campus import Campus, build_campus
-from gridedge.study.hosting_model import is_hosting
+from gridedge.study.kinds import kind_of
 from gridedge.study.model import Study, StudySpec, load_study
 from gridedge.study.picture import picture
 from gridedge.study.result import Result
@@ -78,9 +78,11 @@ def run(
     """
     began = time.perf_counter()
     settings = [settings] if isinstance(settings, str) else list(settings)
-    if not isinstance(study, StudySpec) and is_hosting(study, settings):
+    kind = kind_of(study, settings)
+    if kind != "site":
         what = str(study) if isinstance(study, str | Path) else "a dict"
-        raise bad("this is a study of hosting capacity", what, "Use gridedge.run_hosting, or `gridedge run`.")
+        said = {"hosting": "hosting capacity", "fleet": "a fleet"}[kind]
+        raise bad(f"this is a study of {said}", what, f"Use gridedge.run_{kind}, or `gridedge run`.")
     loaded = load_study(study, settings)
     if out is None:
         return _solve(loaded, executor, progress, began)

@@ -113,6 +113,13 @@ def write(result: Result, folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps({**result.manifest, "files": files}, indent=1), encoding="utf-8")
 
 
+def write_dataset(ds: xr.Dataset, path: Path) -> None:
+    """Write one dataset to a NetCDF file."""
+    import xarray as xr
+
+    write_tree(xr.DataTree(ds), path)
+
+
 def write_tree(tree: xr.DataTree, path: Path) -> None:
     """Write a tree of datasets to one NetCDF file."""
     storable = tree.map_over_datasets(_storable)

@@ -10,7 +10,8 @@ import pytest
 import gridedge
 from gridedge import sources
 from gridedge.errors import InputError
-from gridedge.study.hosting_model import is_hosting, load_hosting
+from gridedge.study.hosting_model import load_hosting
+from gridedge.study.kinds import kind_of
 from gridedge.study.model import load_study
 from gridedge.study.weigh import weigh_alone
 
@@ -34,7 +35,7 @@ def test_every_shipped_study_loads():
     names = sources.names("studies")
     assert {"default", "measured-campus", STUDY} <= set(names)
     for name in names:
-        if is_hosting(name):
+        if kind_of(name) == "hosting":
             assert load_hosting(name).spec.question, name
             continue
         spec = load_study(name).spec

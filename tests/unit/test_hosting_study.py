@@ -8,7 +8,8 @@ from gridedge import sources, yamlfile
 from gridedge.errors import InputError
 from gridedge.measure.limit_sets import load_limits
 from gridedge.study import hosting_words as words
-from gridedge.study.hosting_model import HostingSpec, is_hosting, load_hosting
+from gridedge.study.hosting_model import HostingSpec, load_hosting
+from gridedge.study.kinds import kind_of
 from gridedge.study.run import run
 
 SHIPPED = ["hosting-oberrhein", "hosting-texas"]
@@ -30,7 +31,7 @@ def test_shipped_studies_load_and_round_trip(name):
 
 
 def test_both_kinds_of_study_are_told_apart():
-    assert {name: is_hosting(name) for name in sources.names("studies")} == {
+    assert {name: kind_of(name) == "hosting" for name in sources.names("studies")} == {
         name: name.startswith("hosting-") for name in sources.names("studies")
     }
     with pytest.raises(InputError, match=r"hosting capacity \(got hosting-texas\). Use gridedge.run_hosting"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from gridedge.errors import bad
 from gridedge.profiles.inference.fluid import LoadCurve, load_curve
 from gridedge.profiles.inference.models import model
 from gridedge.profiles.inference.replica import Rates, rates
-from gridedge.profiles.inference.run import Requests
+from gridedge.profiles.inference.run import Requests, serve_exactly
 from gridedge.profiles.traffic.arrivals import arrivals, lengths
 from gridedge.profiles.traffic.classes import RequestClass
 from gridedge.profiles.traffic.traffic import TrafficProfile, request_rate
@@ -26,6 +26,8 @@ from gridedge.spec import build
 Float = NDArray[np.float64]
 _LONGEST = 32_768
 """Tokens of a prompt or an answer at most, in the runs that measure a load curve."""
+_STREAM = 101  # of the random numbers; load curves have the first ones
+_SETTLE_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,34 @@ def class_curve(one: RequestClass, table: Rates, *, replicas: float, minutes: in
     minutes : int
         Length of each run.
     """
+    draw = _draws(one, table, replicas)
+    return load_curve(table, draw, first_token_s=one.first_token_s, token_s=one.token_s, minutes=minutes)
+
+
+def first_tokens(one: RequestClass, table: Rates, *, replicas: float, per_s: float, duration_s: float) -> Float:
+    """Return the time to the first token of single requests at one of many replicas.
+
+    Parameters
+    ----------
+    one, table, replicas
+        As for :func:`class_curve`.
+    per_s : float
+        Requests that come to the one replica. [1/s]
+    duration_s : float
+        Length of the exact run; its first three minutes are left out. [s]
+
+    Returns
+    -------
+    ndarray, shape (request,)
+        Without any network. [s]
+    """
+    ask = _draws(one, table, replicas)(per_s, duration_s, _STREAM)
+    run = serve_exactly(ask, table, duration_s=duration_s, dt_s=60.0)
+    took = run.first_s - ask.at_s
+    return np.asarray(took[np.isfinite(took) & (ask.at_s >= _SETTLE_S)])
+
+
+def _draws(one: RequestClass, table: Rates, replicas: float) -> Callable[[float, float, int], Requests]:
     cv = thinned_cv(one.cv, 1.0 / max(replicas, 1.0))
     most = min(_LONGEST, table.context_tokens // 2)
 
@@ -74,7 +104,7 @@ def class_curve(one: RequestClass, table: Rates, *, replicas: float, minutes: in
         sizes = [lengths(at.size, law, rng, most=most) for law in (one.tokens_in, one.tokens_out)]
         return Requests(at, *sizes)
 
-    return load_curve(table, draw, first_token_s=one.first_token_s, token_s=one.token_s, minutes=minutes)
+    return draw
 
 
 def accelerators_of(plan: Fleet, site: ServingSite, tables: Mapping[str, Rates]) -> int:

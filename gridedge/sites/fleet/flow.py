@@ -19,7 +19,7 @@ def flow(
     first: Index, pair_place: Index, pair_site: Index, stays: NDArray[np.bool_], network_s: Float,
     slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float, fails_s: Float,
     back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float, late_t: Float,
-    refused_t: Float, books: Float, by_site: Float,
+    refused_t: Float, books: Float, by_site: Float, by_pair: Float,
 ) -> None:  # fmt: skip
     """Carry rates through sites.
 
@@ -71,6 +71,8 @@ def flow(
         Out: offered, served in time, served late, refused, still in the system, network time of what was taken [s].
     by_site : ndarray, shape (class, site, 4)
         Out: taken on, served, handed over when it failed, still there.
+    by_pair : ndarray, shape (pair,)
+        Out: requests that went this way without waiting.
     """
     classes, steps = rate_per_s.shape
     places = asks.shape[1]
@@ -175,6 +177,7 @@ def flow(
                     waiting -= 1
                 by_site[c, s, 0] += x
                 books[c, 5] += x * network_s[i]
+                by_pair[i] += x
                 if down[s]:  # sent to where nobody is
                     limbo[c, s] += x
                     continue

@@ -141,12 +141,16 @@ class Flow:
         ``taken_on``, ``served``, ``handed_over``, ``still_there`` (class, site), in requests.
     network_s : dict
         By class: mean time on the network of what was taken on. [s]
+    ways : Dataset
+        By ``way``, a class from one place to one site: ``requests`` that went there without waiting, and ``network_s``,
+        there and back [s]; coordinates ``class``, ``place``, ``site``.  Ways that nobody took are left out.
     """
 
     data: xr.Dataset
     books: dict[str, dict[str, float]]
     by_site: xr.Dataset
     network_s: dict[str, float] = field(default_factory=dict)
+    ways: xr.Dataset = field(default_factory=xr.Dataset, repr=False)
 
 
 def route(
@@ -253,12 +257,13 @@ def route(
     taken = np.zeros((classes, count, steps))
     late, refused = np.zeros((classes, steps)), np.zeros((classes, steps))
     books, by_site = np.zeros((classes, 6)), np.zeros((classes, count, 4))
+    by_pair = np.zeros(pairs.size)
     _compiled()(
         np.ascontiguousarray(rate, dtype=float), share, float(dt_s), *_columns(services, "work_s"),
         sites.weight.astype(float), has, begin, place[pairs], site_at[pairs],
         np.array([s.local for s in services]), there.ravel()[order][pairs], slack,
         *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
-        float(network.detect_s), ready, load, queue, taken, late, refused, books, by_site,
+        float(network.detect_s), ready, load, queue, taken, late, refused, books, by_site, by_pair,
     )  # fmt: skip
     time = rate_per_s["time"].values if "time" in rate_per_s.coords else np.arange(steps) * dt_s
     data = xr.Dataset(
@@ -277,7 +282,21 @@ def route(
     whole = {n: dict(zip(_BOOKS, books[c, :5].tolist(), strict=True)) for c, n in enumerate(names)}
     on = by_site[:, :, 0].sum(axis=1)
     mean = {n: float(books[c, 5] / on[c]) if on[c] > 0 else 0.0 for c, n in enumerate(names)}
-    return Flow(data, whole, xr.Dataset(by, coords={"class": names, "site": list(sites.name)}), mean)
+    went = np.flatnonzero(by_pair > 0)
+    of_class = np.repeat(np.arange(classes), np.diff(begin))[went]
+    labels = (
+        ("class", names, of_class),
+        ("place", places.name, place[pairs][went]),
+        ("site", sites.name, site_at[pairs][went]),
+    )
+    ways = xr.Dataset(
+        {
+            "requests": ("way", by_pair[went], {"units": "1"}),
+            "network_s": ("way", there.ravel()[order][pairs][went], {"units": "s"}),
+        },
+        coords={n: ("way", np.array([str(x) for x in known], dtype=object)[rows]) for n, known, rows in labels},
+    )
+    return Flow(data, whole, xr.Dataset(by, coords={"class": names, "site": list(sites.name)}), mean, ways)
 
 
 def _columns(services: Sequence[Service], *names: str) -> list[Float]:
