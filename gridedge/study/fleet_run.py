@@ -90,11 +90,11 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
     with study.at("feeder"):
         feeder = load_feeder(str(beside) if beside.is_file() else spec.feeder, reference_bus=spec.reference_bus)
         season = fleet_grid.season_of(spec, feeder.net)
+    with study.at("places"):
+        places = fleet_layout.places_of(spec, feeder.net)
     tell("placing sites")
     with study.at("layouts"):
         placements = fleet_layout.place_layouts(spec, feeder.net)
-    with study.at("places"):
-        places = fleet_layout.places_of(spec, feeder.net)
     with study.at("serve"):
         plans = fleet_layout.plans_of(spec, placements, places, spec.start or season.start)
     served = {}
@@ -132,7 +132,7 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
     return FleetStudyResult(
         title=spec.title,
         question=spec.question,
-        answer=words.sentences(spec, table, base, room, swings, pues),
+        answer=words.sentences(spec, table, base, room, swings, pues, season.time_s.size * season.dt_s / 86_400.0),
         facts=words.facts(spec, season, served, feeder, year, took_s),
         notes=words.notes(feeder, year, outages, lost_grid, placements, remarks),
         table=table,

@@ -218,8 +218,8 @@ def sites_table(served: Mapping[str, Served], lost_grid: Mapping[str, xr.Dataset
     DataFrame
         ``layout``, ``site``, ``bus``, ``bus_name``, ``vn_kv`` [kV], ``town``, ``lat``, ``lon`` [degree], ``tier``,
         ``size_mw``, ``mean_mw``, ``peak_mw``, ``energy_mwh`` at the meter, ``load_pu`` (mean share of its accelerators
-        at work), ``served`` (requests), ``capacity_mw``, what the bus takes alone at the heaviest hour, ``binding``, the
-        class of what stops more, with ``limit`` and ``element``; ``step_percent``, largest voltage step when it is
+        at work), ``served`` (requests), ``capacity_mw``, what the bus takes alone at the heaviest hour, ``binding``,
+        the class of what stops more, with ``limit`` and ``element``; ``step_percent``, largest voltage step when it is
         lost, and ``overloads``, branches newly overloaded once its load has landed (NaN where that was not studied).
     """
     import pandas as pd

@@ -21,60 +21,70 @@ if TYPE_CHECKING:
     from gridedge.planning.placement import Placement
     from gridedge.study.fleet_layout import Served
 
-_FAR_H = 1.0  # hours of new overloads from which on layouts differ
-
 
 def sentences(
     spec: FleetStudySpec, table: pd.DataFrame, base: Mapping[str, Any], room: pd.DataFrame,
-    swings: pd.DataFrame | None, pues: Mapping[str, float],
+    swings: pd.DataFrame | None, pues: Mapping[str, float], days: float,
 ) -> list[str]:  # fmt: skip
-    """Return the answer: what the net feels, what serving costs, what it depends on."""
-    return [_grid(table, base), _serving(table), _depends(spec, table, room, swings, pues)]
+    """Return the answer: what the net feels, what serving costs, what it depends on.
+
+    Parameters
+    ----------
+    spec : FleetStudySpec
+        The study.
+    table : DataFrame
+        By layout, as :func:`gridedge.study.fleet_table.row` gives it.
+    base : dict
+        The net without sites.
+    room : DataFrame
+        What buses take alone.
+    swings : DataFrame or None
+        How loads fluctuate.
+    pues : dict
+        PUE of each building by name.
+    days : float
+        Length of what was studied.
+    """
+    return [_grid(table, base, days), _serving(table, days), _depends(spec, table, room, swings, pues)]
 
 
-def _grid(table: pd.DataFrame, base: Mapping[str, Any]) -> str:
-    new = table["overload_new_h"]
-    least, most = str(new.idxmin()), str(new.idxmax())
-    if new.max() - new.min() < _FAR_H:
-        words = f"new overloads add up to {_span(new, '{:.0f}')} branch hours a year in every layout"
-    else:
-        words = (
-            f"new overloads add up to {new[least]:.0f} branch hours a year with {least}, {new[most]:.0f} with {most}"
-        )
-    own = f"{base['overload_h']:.0f} on {base['overload_branches']} branches without any site"
-    parts = [f"{words} ({own if base['overload_h'] else 'none without any site'})"]
+def _grid(table: pd.DataFrame, base: Mapping[str, Any], days: float) -> str:
+    connected, drawn = (_per(table, name) for name in ("connection_mw", "peak_mw"))
+    new, span = table["overload_new_h"], _span_of(days)
+    own = f"{_said(base['overload_h'])} on {base['overload_branches']} branches without any site"
+    parts = [
+        f"of {connected} MW connected, {drawn} MW are drawn at most",
+        f"{_per(table, 'overload_new_h')} branch hours of overload are new in {span} "
+        f"({own if base['overload_h'] else 'none is there without any site'})",
+    ]
+    if new.max() == 0:
+        parts[1] = f"no branch is newly overloaded in {span} ({own if base['overload_h'] else 'nor without any site'})"
     if table["n1_new"].notna().all():
-        parts.append(
-            f"at the heaviest hour, outages newly overload {_per(table, 'n1_new', '{:.0f}')} branches, the worst to "
-            f"{_per(table, 'n1_new_percent', '{:.0f}')} %"
-        )
-    parts.append(f"network losses rise by {_per(table, 'losses_gwh', '{:.0f}')} GWh")
+        worst = table["n1_new_percent"].max()
+        beyond = f", the worst to {_said(float(worst))} %" if np.isfinite(worst) else ""
+        parts.append(f"at the heaviest hour, outages newly overload {_per(table, 'n1_new')} branches{beyond}")
+    parts.append(f"network losses rise by {_per(table, 'losses_gwh')} GWh")
     if table["step_percent"].notna().all():
-        parts.append(f"losing a site steps the voltage by up to {_per(table, 'step_percent', '{:.2g}')} %")
-    connected, most_drawn = (_per(table, name, "{:,.0f}") for name in ("connection_mw", "peak_mw"))
-    drawn = f"of {connected} MW connected, {most_drawn} MW are drawn at most"
-    return f"The grid{_order(table)}: {drawn}; {'; '.join(parts)}."
+        parts.append(f"losing a site steps the voltage by up to {_per(table, 'step_percent')} %")
+    return f"The grid{_order(table)}: {'; '.join(parts)}."
 
 
-def _serving(table: pd.DataFrame) -> str:
-    energy = table["energy_gwh"]
+def _serving(table: pd.DataFrame, days: float) -> str:
+    energy, span = table["energy_gwh"], _span_of(days)
     least, most = str(energy.idxmin()), str(energy.idxmax())
     if len(table) > 1 and energy[most] > energy[least] * 1.001:
         more = 100.0 * (energy[most] / energy[least] - 1.0)
         parts = [
-            f"the same requests take {energy[least]:,.0f} GWh a year at {least} (PUE {_at(table, least, 'pue'):.3f}), "
-            f"and {more:.1f} % more at {most} (PUE {_at(table, most, 'pue'):.3f})"
+            f"the same requests take {_said(energy[least])} GWh in {span} at {least} "
+            f"(PUE {_at(table, least, 'pue'):.3f}), and {more:.1f} % more at {most} (PUE {_at(table, most, 'pue'):.3f})"
         ]
     else:
-        parts = [f"the requests take {_span(energy, '{:,.0f}')} GWh a year"]
-    parts.append(
-        f"{_per(table, 'late_pu', '{:.2g}', 100.0)} % of them are late, "
-        f"{_per(table, 'refused_pu', '{:.2g}', 100.0)} % refused"
-    )
+        parts = [f"the requests take {_per(table, 'energy_gwh')} GWh in {span}"]
+    parts.append(f"{_per(table, 'late_pu', 100.0)} % of them are late, {_per(table, 'refused_pu', 100.0)} % refused")
     if table["lost_refused_pu"].notna().all():
         parts.append(
-            f"if the largest site is lost at the heaviest hour, {_per(table, 'lost_refused_pu', '{:.3g}', 100.0)} % of "
-            "what is asked from then on is refused"
+            f"if the largest site is lost at the heaviest hour, {_per(table, 'lost_refused_pu', 100.0)} % of what is "
+            "asked from then on is refused"
         )
     return f"Serving{_order(table)}: {'; '.join(parts)}."
 
@@ -84,14 +94,14 @@ def _depends(
     pues: Mapping[str, float],
 ) -> str:  # fmt: skip
     parts = []
-    if room["single"].any():
+    capacity = room.loc[room["single"], "capacity_mw"].to_numpy(float)
+    if capacity.size > 1:
         single = next(label for label, one in spec.layouts.items() if one.sites == 1)
         size = spec.layouts[single].mw_each
-        capacity = room.loc[room["single"], "capacity_mw"].to_numpy(float)
         fits = int((capacity >= size * (1 - 1e-9)).sum())
         parts.append(
             f"the bus of {single}: at the heaviest hour {fits} of the {capacity.size} buses that it could have take "
-            f"{size:,.0f} MW, half of them less than {np.median(capacity):.0f} MW"
+            f"{_said(size)} MW, half of them less than {_said(float(np.median(capacity)))} MW"
         )
     low, high = min(pues, key=lambda k: pues[k]), max(pues, key=lambda k: pues[k])
     if pues[high] > pues[low]:
@@ -105,9 +115,10 @@ def _depends(
         sd, each = _at(table, most, "sd_mw"), _at(table, most, "sd_site_mw")
         parts.append(
             f"what sites have in common: with rates that correlate by {spec.fluctuation.common_pu:g} (assumed), "
-            f"{most} deviate by {sd:.1f} MW about their shape, {sd / each:.0f} times one of them (rho "
-            f"{_at(table, most, 'rho'):.2f}), the same inference in one campus by {_at(swings, CAMPUS, 'sd_mw'):.1f} MW, "
-            f"and synchronous training by {_at(swings, TRAINING, 'sd_mw'):.0f} MW"
+            f"{most} deviate by {_said(sd)} MW about their shape, {sd / each:.0f} times one of them (rho "
+            f"{_at(table, most, 'rho'):.2f}), the same inference in one campus by "
+            f"{_said(_at(swings, CAMPUS, 'sd_mw'))} MW, and synchronous training by "
+            f"{_said(_at(swings, TRAINING, 'sd_mw'))} MW"
         )
     parts.append("how generation follows the load, which no file of the net says")
     return f"It depends on {'; on '.join(parts)}."
@@ -246,15 +257,21 @@ def manifest(
     }
 
 
-def _per(table: pd.DataFrame, column: str, form: str, times: float = 1.0) -> str:
+def _per(table: pd.DataFrame, column: str, times: float = 1.0) -> str:
     """Return a column in the order of the layouts; one value where all are alike."""
-    said = [form.format(float(v) * times) for v in table[column]]
+    said = [_said(float(v) * times) for v in table[column]]
     return said[0] if len(set(said)) == 1 else ", ".join(said[:-1]) + f" and {said[-1]}"
 
 
-def _span(values: pd.Series, form: str) -> str:
-    low, high = form.format(float(values.min())), form.format(float(values.max()))
-    return low if low == high else f"{low} to {high}"
+def _said(value: float) -> str:
+    """Return a number with three digits, or with all before the point."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _span_of(days: float) -> str:
+    return "the year" if 365 <= days <= 366 else "the day" if days == 1 else f"the {days:g} days"
 
 
 def _model(one: Served, key: str) -> str:

@@ -1,0 +1,213 @@
+"""The study of a fleet, on a small net: what it says must follow from what was solved."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pandapower as pp
+import pytest
+
+from gridedge import InputError, run_fleet, run_hosting
+from gridedge.study.fleet_model import FleetStudySpec, load_fleet_study
+from gridedge.study.fleet_table import COLUMNS
+from gridedge.study.kinds import kind_of
+from gridedge.study.run import run
+from tests.fleet_study import small_study
+
+ONE, THREE = "1 x 3 MW", "3 x 1 MW"
+ONE_MW = {"sites": 1, "mw_each": 1, "how": "named", "where": "Bus 73"}
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run_fleet(small_study())
+
+
+def test_the_table_has_every_quantity_with_its_unit(result):
+    assert list(result.table.columns) == list(COLUMNS)
+    assert list(result.table.index) == [ONE, THREE]
+    assert result.table["connection_mw"].tolist() == [3.0, 3.0]
+    assert result.table["accelerators"].nunique() == 1  # the same computers
+
+
+def test_energy_is_that_of_the_series_and_books_close(result):
+    per_h = 900.0 / 3600.0
+    for label, week in result.week.items():
+        here = result.table.loc[label]
+        assert float(week["p_mw"].sum()) * per_h / 1e3 == pytest.approx(here["energy_gwh"], rel=1e-12)
+        assert float(week["p_it_mw"].sum()) * per_h / 1e3 == pytest.approx(here["it_gwh"], rel=1e-12)
+        assert here["pue"] == pytest.approx(here["energy_gwh"] / here["it_gwh"], rel=1e-12)
+    assert result.manifest["books_gap"] < 1e-9
+    mine = result.sites.groupby("layout")["energy_mwh"].sum() / 1e3
+    assert mine[THREE] == pytest.approx(result.table.at[THREE, "energy_gwh"], rel=1e-12)
+
+
+def test_the_net_feels_what_runpp_says(result):
+    """The losses of one quarter hour and its lowest voltage, against plain runpp with the site as a load."""
+    from gridedge.grid.feeders import load_feeder
+
+    hour = int(np.argmax(result.year["p_load_mw"].values))
+    shape = load_fleet_study(small_study()).spec.background.shape
+    for label in (ONE, THREE):
+        net = copy.deepcopy(load_feeder("mv_oberrhein").net)
+        net.load[["p_mw", "q_mvar"]] *= shape.factor(96)[hour]
+        week, placement = result.week[label], result.placements[label]
+        sites = result.sites[result.sites["layout"] == label]
+        assert sites["bus"].tolist() == [s.bus for s in placement.sites]
+        total = float(week["p_mw"].isel(time=hour).sum())
+        assert float(result.year["p_site_mw"].sel(case=label)[hour]) == pytest.approx(total, rel=1e-12)
+        if label == THREE:
+            continue  # the share of each site is not in the week
+        pp.create_load(net, placement.sites[0].bus, total, total * math.tan(math.acos(0.98)))
+        pp.runpp(net, tolerance_mva=1e-10)
+        here = result.year.sel(case=label).isel(time=hour)
+        assert float(here["vm_pu_min"]) == pytest.approx(float(net.res_bus["vm_pu"].min()), abs=1e-8)
+        assert float(here["pl_mw"]) == pytest.approx(
+            float(net.res_line["pl_mw"].sum() + net.res_trafo["pl_mw"].sum()), abs=1e-6
+        )
+
+
+def test_one_site_cannot_hand_over_and_three_can(result):
+    one, three = result.lost[ONE], result.lost[THREE]
+    assert result.table.at[ONE, "lost_refused_pu"] > 0.95
+    assert result.table.at[THREE, "lost_refused_pu"] == 0.0
+    assert float(one["lands_mw"].sum()) == 0.0
+    assert (three["lands_mw"].values.diagonal() == 0).all()
+    landed = three["lands_mw"].sum("site").values
+    assert (landed > 0.4 * float(three["before_mw"].sum())).all()
+    lost = three["before_mw"].values.max()
+    assert result.table.at[THREE, "lost_mw"] == pytest.approx(lost)
+    step = result.lost_grid[THREE]["vm_step_pu"].values
+    assert result.table.at[THREE, "step_percent"] == pytest.approx(100 * np.abs(step).max())
+
+
+def test_the_answer_is_three_sentences_made_of_the_table(result):
+    assert len(result.answer) == 3
+    table = result.table
+    assert (
+        f"{table.at[ONE, 'peak_mw']:.3g} and {table.at[THREE, 'peak_mw']:.3g} MW are drawn at most" in result.answer[0]
+    )
+    more = 100 * (table["energy_gwh"].max() / table["energy_gwh"].min() - 1)
+    assert f"{more:.1f} % more at {table['energy_gwh'].idxmax()}" in result.answer[1]
+    assert f"(rho {table.at[THREE, 'rho']:.2f})" in result.answer[2]
+    assert "nan" not in " ".join(result.answer)
+
+
+def test_fluctuations_follow_the_law(result):
+    three = result.swings.loc[THREE]
+    law = three["sd_site_mw"] * math.sqrt(3 * (1 + 2 * three["rho"]))
+    assert three["sd_law_mw"] == pytest.approx(law, rel=1e-12)
+    assert three["sd_mw"] == pytest.approx(law, rel=0.05)
+    training = result.swings.loc["synchronous training"]
+    assert training["change_5s_mw"] > 20 * result.swings.loc["the same in one campus", "change_5s_mw"]
+
+
+def test_latency_grows_with_the_share_and_meets_its_bound(result):
+    for label, one in result.latency.items():
+        values = one["first_token_s"].values
+        assert (np.diff(values, axis=1) >= 0).all(), label
+        assert values[0, 0] > 1e-3 * float(one["network_ms"][0]) * 0.99
+        beyond = np.interp(float(one["bound_s"][0]), values[0], one["share"].values)
+        assert float(one["late_pu"][0]) == pytest.approx(1 - beyond, abs=0.021)
+
+
+def test_all_else_equal_the_energy_is_as_the_pue():
+    """One site in two buildings: the same computers at the same load, so that only the buildings differ."""
+    where = {"sites": 1, "mw_each": 3, "how": "named", "where": "Bus 73"}
+    study = small_study(
+        layouts={"a": where | {"facility": "campus"}, "b": where | {"facility": "edge"}},
+        loss=None, fluctuation=None, n_minus_1=False,
+    )  # fmt: skip
+    table = run_fleet(study).table
+    assert table.at["a", "it_gwh"] == pytest.approx(table.at["b", "it_gwh"], rel=1e-12)
+    ratio = table.at["b", "energy_gwh"] / table.at["a", "energy_gwh"]
+    assert ratio == pytest.approx(table.at["b", "pue"] / table.at["a", "pue"], rel=1e-12)
+    assert ratio > 1.1
+    filled = load_fleet_study(study | {"computers": "filled"}).spec
+    assert filled.computers == "filled"
+    assert np.isnan(table["rho"]).all()
+    assert np.isnan(table["n1_new"]).all()
+
+
+def test_filled_sites_have_as_many_computers_as_their_building_allows():
+    where = {"sites": 1, "mw_each": 3, "how": "named", "where": "Bus 73"}
+    study = small_study(
+        layouts={"a": where | {"facility": "campus"}, "b": where | {"facility": "edge"}},
+        loss=None, fluctuation=None, n_minus_1=False, computers="filled",
+    )  # fmt: skip
+    count = run_fleet(study).table["accelerators"]
+    assert count["a"] > 1.1 * count["b"]
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    study = small_study(loss=None, fluctuation=None, n_minus_1=False)
+    made = run_fleet(study, out=tmp_path / "out")
+    names = {path.name for path in made.out.iterdir()}
+    assert {
+        "layouts.csv",
+        "sites.csv",
+        "elements.csv",
+        "fleet.json",
+        "year.nc",
+        "manifest.json",
+        "report.html",
+    } <= names
+    plain = json.loads((made.out / "fleet.json").read_text(encoding="utf-8"))
+    assert plain["layouts"][ONE]["energy_gwh"] == pytest.approx(made.table.at[ONE, "energy_gwh"])
+    assert plain["layouts"][ONE]["rho"] is None
+    again = load_fleet_study(made.out / "study.yaml")
+    assert again.spec.hash() == made.manifest["spec_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"background": None}, r"the net has no year of its own \(got mv_oberrhein\). Give background.shape"),
+        ({"cooling": {"cloud": "ice"}}, "unknown way of cooling .got ice."),
+        ({"cooling": {"clud": "dry"}}, "cooling names a tier that has none .got clud.. Did you mean"),
+        ({"fleet": {"fil_pu": 0.5}}, "fleet holds a key that it cannot have .got fil_pu.. Did you mean 'fill_pu'"),
+        ({"fleet": {"sites": []}}, "fleet holds a key that it cannot have .got sites."),
+        ({"places": "dfv"}, "unknown area of towns .got dfv."),
+        ({"places": "dfw"}, "town"),
+        ({"serve": {"coding": {}}}, "serve names a class that nobody asks for .got coding."),
+        ({"loss": {"window_s": 900, "at_s": 600}}, "too little of the stretch is left"),
+        ({"step_s": 1000}, "the fleet's step does not divide the net's .got step_s 1000 s"),
+        ({"peak_pu": 1.5}, "peak_pu"),
+        ({"fluctuation": {"asks": "coding"}}, "fluctuation.asks names a class that nobody asks for"),
+        ({"layouts": {"a": ONE_MW, "A": ONE_MW}}, "two layouts need the same file"),
+        ({"layouts": {"a": ONE_MW | {"mw_each": 0.0007}}}, "capacity under the idle load"),
+        ({"layouts": {"a": ONE_MW | {"where": "Bus 7x"}}}, "Bus 7x"),
+        ({"zone": "Texas"}, "Texas"),
+    ],
+)  # fmt: skip
+def test_bad_input_has_one_message_with_its_cure(more, message):
+    with pytest.raises(InputError, match=message):
+        run_fleet(small_study(**more))
+
+
+def test_kinds_are_told_apart():
+    assert kind_of(small_study()) == "fleet"
+    assert kind_of("dallas-gigawatt") == "fleet"
+    assert kind_of("default") == "site"
+    assert kind_of("hosting-oberrhein") == "hosting"
+    with pytest.raises(InputError, match=r"study of a fleet .got dallas-gigawatt.. Use gridedge.run_fleet"):
+        run("dallas-gigawatt")
+    with pytest.raises(InputError, match="no study of hosting capacity"):
+        run_hosting(small_study())
+    with pytest.raises(InputError, match=r"no study of a fleet .got default."):
+        run_fleet("default")
+    with pytest.raises(InputError, match=r"unknown kind of study .got flet."):
+        run_fleet(small_study(study="flet"))
+
+
+def test_the_shipped_study_asks_what_it_says():
+    spec = load_fleet_study("dallas-gigawatt").spec
+    assert {label: (one.sites, one.mw_each) for label, one in spec.layouts.items()} == {
+        "1 x 1 GW": (1, 1000.0), "10 x 100 MW": (10, 100.0), "20 x 50 MW": (20, 50.0), "100 x 10 MW": (100, 10.0)
+    }  # fmt: skip
+    assert spec.n_minus_1
+    assert spec.loss is not None
+    assert spec.fluctuation is not None
+    again = FleetStudySpec.model_validate(spec.to_dict())
+    assert again.hash() == spec.hash()
