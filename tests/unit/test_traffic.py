@@ -27,6 +27,17 @@ def test_the_expected_number_is_the_integral_of_the_rate():
     assert counts[[1, 3]] == pytest.approx([60_000, 6_000], abs=5 * 245)
 
 
+@pytest.mark.parametrize(("law", "cv"), [("gamma", 13.2), ("weibull", 6.0)])
+def test_bursts_bring_no_more_requests_at_the_beginning(law, cv):
+    counts = [
+        arrivals(np.full(10, 1.5), 60.0, cv=cv, law=law, rng=np.random.default_rng(seed)).size for seed in range(3000)
+    ]
+    # A first interval like the others brings (cv^2 + 1) / 2 too many: 88 and 18.5.
+    error = np.std(counts) / np.sqrt(len(counts))
+    assert np.mean(counts) == pytest.approx(900.0, abs=4 * error)
+    assert 5 * error < (cv**2 + 1) / 2
+
+
 def test_weibull_shape_of_an_exponential_is_one():
     assert weibull_shape(1.0) == pytest.approx(1.0, abs=1e-9)
 
@@ -50,6 +61,14 @@ def test_noise_of_minutes_is_common_in_part():
 
 def metro(**classes):
     return build(TrafficProfile, {"zone": "America/Chicago", "start": "2025-03-08", "classes": classes})
+
+
+def test_the_noise_begins_as_it_goes_on():
+    made = minute_noise(30, 20_000, std_pu=0.1, common_pu=0.0, memory_s=600.0, rng=np.random.default_rng(5))
+    spread = np.log(made).std(axis=0)
+    assert spread == pytest.approx(np.full(30, 0.1), rel=0.03)
+    near = np.corrcoef(np.log(made[:, 0]), np.log(made[:, 1]))[0, 1]
+    assert near == pytest.approx(np.exp(-0.1), abs=0.01)
 
 
 def test_the_mean_rate_of_a_week_is_the_stated_one():
