@@ -77,6 +77,14 @@ def test_the_mean_rate_of_a_week_is_the_stated_one():
     assert float(made.rate_per_s.mean()) == pytest.approx(40, rel=0.002)
 
 
+def test_a_long_step_holds_its_mean():
+    profile = build(TrafficProfile, {"zone": "America/Chicago", "classes": {"coding": {"requests_per_s": 10.0}}})
+    fine = request_rate(profile, duration_s=604_800.0, dt_s=60.0)["rate_per_s"].values[:, 0]
+    for dt_s in (900.0, 3600.0, 86_400.0):
+        rate = request_rate(profile, duration_s=604_800.0, dt_s=dt_s)["rate_per_s"].values[:, 0]
+        assert rate == pytest.approx(fine.reshape(rate.size, -1).mean(axis=1), rel=0.02)
+
+
 def test_a_holiday_is_a_sunday_and_growth_compounds():
     plain = metro(agents={"requests_per_s": 10, "growth_pu_per_year": 0.5})
     off = plain.model_copy(update={"holidays": ("2025-03-11",)})
