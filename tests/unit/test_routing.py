@@ -180,6 +180,9 @@ def test_messages():
     places, sites = points([1.0], DALLAS), points([1.0], AUSTIN)
     with pytest.raises(InputError, match="no site can meet the latency"):
         route(asked([1.0]), places, sites, [service(first_token_s=0.205)], dt_s=1.0)
+    both = points([1.0, 0.0], DALLAS, AUSTIN)  # nobody asks in Austin
+    with pytest.raises(InputError, match="no site can meet the latency"):
+        route(asked([1.0]), both, sites, [service(first_token_s=0.212)], dt_s=1.0)
     with pytest.raises(InputError, match="unknown site"):
         route(asked([1.0]), places, sites, [service()], dt_s=1.0, outages=[Outage("p9", 0.0)])
     with pytest.raises(InputError, match="no service for a class"):

@@ -43,8 +43,8 @@ def arrivals(rate_per_s: Float, dt_s: float, *, cv: float, law: str, rng: np.ran
     -----
     Intervals of mean one are drawn on a clock that advances by the rate, and taken back to time: so the expected
     number in any stretch is the integral of the rate.  For that the first comes as after a long time: anywhere in an
-    interval that is drawn by its length, since a moment rather falls into a long one [1]_.  Drawn as the others it would
-    bring (cv^2 + 1) / 2 requests too many, 88 for a cv of 13.2.
+    interval that is drawn by its length, since a moment rather falls into a long one [1]_.  Drawn as the others it
+    would bring (cv^2 + 1) / 2 requests too many, 88 for a cv of 13.2.
 
     References
     ----------

@@ -230,7 +230,8 @@ def flow(
 def _join(
     x: float, c: int, p: int, now: float, first: Index, pair_place: Index, pair_site: Index,
     network_s: Float, asks: Float, has: NDArray[np.bool_], ready_s: Float, down: NDArray[np.bool_],
-    replicas: Float, work_s: Float, again_s: float, slack_s: float, patience_s: float, ok: Float, bad: Float, debt: Float, by_site: Float,
+    replicas: Float, work_s: Float, again_s: float, slack_s: float, patience_s: float, ok: Float, bad: Float,
+    debt: Float, by_site: Float,
 ) -> float:  # fmt: skip
     """Let requests of a place (-1: any) queue where they wait least; return what is refused.
 

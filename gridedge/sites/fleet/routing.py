@@ -239,7 +239,8 @@ def route(
         fails[k], back[k] = out.from_s, out.to_s
     slack = np.array([s.slack_s for s in services])
     for c, one in enumerate(services):
-        best = there[:, has[c]].min() if has[c].any() else np.inf
+        asking = there[share[c] > 0]  # a site that nobody asks from is near to nobody
+        best = asking[:, has[c]].min() if has[c].any() else np.inf
         if not best <= slack[c]:
             value = f"{best + one.serves_s:.3g} s at best, {one.first_token_s:.3g} s asked"
             raise bad(
