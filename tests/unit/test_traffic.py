@@ -122,6 +122,24 @@ def test_a_trace_keeps_what_it_holds(tmp_path):
         read_requests(tmp_path / "t.csv")
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("2023-11-16 18:00:10,10,10\n2023-11-16 18:00:05,10,10\n", "times of requests run backwards.*row 3 at -5 s"),
+        ("2023-11-16 18:00:10,10,10\n2023-11-16 18:00:11,10,0\n", "GeneratedTokens is no number of tokens.*row 3: 0"),
+        ("2023-11-16 18:00:10,10.7,10\n", "ContextTokens is no number of tokens.*row 2: 10.7"),
+        ("2023-11-16 18:00:10,-1,10\n", "ContextTokens is no number of tokens.*row 2: -1"),
+        ("", "holds no request"),
+        (None, "holds nothing"),
+    ],
+)
+def test_nothing_of_a_trace_is_mended_in_silence(tmp_path, rows, said):
+    text = "" if rows is None else "TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_requests(tmp_path / "t.csv")
+
+
 def test_messages():
     with pytest.raises(InputError, match="unknown class of requests"):
         metro(talking={"requests_per_s": 1})
