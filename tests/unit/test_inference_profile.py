@@ -8,6 +8,7 @@ from gridedge.errors import InputError
 from gridedge.profiles.generate import load_profile
 from gridedge.profiles.inference.curve import measured_curve
 from gridedge.profiles.inference.estimate import estimated_curve
+from gridedge.profiles.inference.fluid import LoadCurve, carry
 from gridedge.profiles.inference.models import Model, model
 from gridedge.profiles.inference.replica import Replica, rates
 from gridedge.profiles.inference.run import requests_of
@@ -173,3 +174,11 @@ def test_a_load_curve_does_not_hang_on_chance():
     # 600 s of a replica that serves 0.75 requests/s, and 30 minutes at a hundredth of it, gave 4 % and 9 %.
     assert one.capacity_per_s == pytest.approx(other.capacity_per_s, rel=0.01)
     assert one.power_w == pytest.approx(other.power_w, rel=0.015)
+
+
+@pytest.mark.parametrize("rate", [-1.0, np.nan, np.inf])
+def test_a_fluid_takes_no_rate_that_is_none(rate):
+    zero = np.zeros((3, 2))
+    curve = LoadCurve(np.array([0.0, 1.0]), np.array([1.0, 4.0]), zero[0], zero, zero, 2.0, zero[0])
+    with pytest.raises(InputError, match="a rate of requests is negative or NaN"):
+        carry(np.array([[1.0, rate]]), 60.0, curve, np.ones(1))

@@ -203,11 +203,18 @@ def carry(
     patience_s : float
         A request that would wait longer is refused. [s]
 
+    Raises
+    ------
+    InputError
+        If a rate is negative or NaN.
+
     Notes
     -----
     Offered + waiting before = served + refused + waiting after, in every step. What is served after a wait counts as
     late where the backlog takes longer than a step to clear.
     """
+    if not (rate_per_s >= 0).all() or not np.isfinite(rate_per_s).all():
+        raise bad("a rate of requests is negative or NaN", "rate_per_s", "Give 0 or more in every step.")
     sites, steps = rate_per_s.shape
     count = np.broadcast_to(np.asarray(replicas, dtype=float).reshape(sites, -1), (sites, steps))
     most = count * curve.capacity_per_s * dt_s
