@@ -94,7 +94,7 @@ def grid_year(
     )
     season = as_season(season)
     steps = season.time_s.size
-    chosen = np.arange(steps, dtype=np.intp) if hours is None else np.atleast_1d(np.arange(steps)[hours])
+    chosen = _chosen(steps, hours)
     if not chosen.size:
         raise bad("no hour is asked for", "hours is empty", "Leave it out for the whole year.")
     names, sites = layout_sites(season, layouts or {})
@@ -129,6 +129,20 @@ def grid_year(
     ds = _dataset(year, books, names, chosen, wanted)
     ds.attrs["error_vm_pu"] = _judge(year, books)
     return ds
+
+
+def _chosen(steps: int, hours: NDArray[np.intp] | slice | None) -> NDArray[np.intp]:
+    """Return the hours that are asked for."""
+    if hours is None or isinstance(hours, slice):
+        return np.arange(steps, dtype=np.intp)[slice(None) if hours is None else hours]
+    asked = np.atleast_1d(hours)
+    if not asked.size:
+        return np.empty(0, dtype=np.intp)
+    fits = asked.size == steps if asked.dtype == bool else np.issubdtype(asked.dtype, np.integer)
+    if not fits or (asked.dtype != bool and (asked.min() < 0 or asked.max() >= steps)):
+        value = str(asked[[0, -1]].tolist()) if asked.size > 1 else str(asked[0])
+        raise bad("the season has no such hours", value, f"Give whole numbers from 0 to {steps - 1}.")
+    return np.arange(steps, dtype=np.intp)[asked]
 
 
 def layout_sites(season: Season, layouts: Mapping[str, xr.Dataset]) -> tuple[list[str], Sites]:

@@ -250,5 +250,5 @@ def _table(
 
 
 def _check_hour(season: Season, hour: int) -> None:
-    if not 0 <= hour < season.time_s.size:
+    if int(hour) != hour or not 0 <= hour < season.time_s.size:
         raise bad("the season has no such hour", hour, f"Give 0 to {season.time_s.size - 1}.")

@@ -81,7 +81,9 @@ def test_the_week_begins_where_the_file_does(more, begins, high, tmp_path):
         (["none.csv"], "there is no such trace"),
         ([str(TRACE), "--model", "Llama-3.1-405B-Instruct"], "the model does not fit"),
         ([str(TRACE), "--max-batch", "0"], "max_batch"),
-        ([str(TRACE), "--accelerator", "H1000"], "H100"),
+        ([str(TRACE), "--accelerator", "H1000"], "unknown accelerator"),
+        ([str(TRACE), "--first-token", "nan"], "first_token_s is no latency"),
+        ([str(TRACE), "--between-tokens", "0"], "token_s is no latency"),
     ],
 )
 def test_it_says_what_is_wrong(arguments, words):

@@ -8,9 +8,12 @@ from gridedge.errors import InputError
 from gridedge.profiles.generate import load_profile
 from gridedge.profiles.inference.curve import measured_curve
 from gridedge.profiles.inference.estimate import estimated_curve
+from gridedge.profiles.inference.fluid import LoadCurve, carry
 from gridedge.profiles.inference.models import Model, model
 from gridedge.profiles.inference.replica import Replica, rates
 from gridedge.profiles.inference.run import requests_of
+from gridedge.profiles.traffic.arrivals import lengths
+from gridedge.profiles.traffic.classes import request_class
 from gridedge.spec import build
 
 
@@ -153,3 +156,29 @@ def test_a_model_of_ones_own():
     made = rates(Replica(model=own, accelerator="B300", accelerators=1))
     assert made.source.startswith("assumed")
     assert made.idle_w < made.power_w[1] < made.peak_w
+
+
+def test_a_load_curve_does_not_hang_on_chance():
+    agents = request_class("agents")
+
+    def measured(seed):
+        def draw(per_s, duration_s, stream):
+            rng = np.random.default_rng([seed, stream])
+            at = np.sort(rng.uniform(0.0, duration_s, rng.poisson(per_s * duration_s)))
+            return requests_of(at, *(lengths(at.size, law, rng, most=32_768) for law in laws))
+
+        laws = agents.tokens_in, agents.tokens_out
+        return gridedge.load_curve(rates(Replica()), draw)
+
+    one, other = measured(1), measured(2)
+    # 600 s of a replica that serves 0.75 requests/s, and 30 minutes at a hundredth of it, gave 4 % and 9 %.
+    assert one.capacity_per_s == pytest.approx(other.capacity_per_s, rel=0.01)
+    assert one.power_w == pytest.approx(other.power_w, rel=0.015)
+
+
+@pytest.mark.parametrize("rate", [-1.0, np.nan, np.inf])
+def test_a_fluid_takes_no_rate_that_is_none(rate):
+    zero = np.zeros((3, 2))
+    curve = LoadCurve(np.array([0.0, 1.0]), np.array([1.0, 4.0]), zero[0], zero, zero, 2.0, zero[0])
+    with pytest.raises(InputError, match="a rate of requests is negative or NaN"):
+        carry(np.array([[1.0, rate]]), 60.0, curve, np.ones(1))

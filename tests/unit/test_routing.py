@@ -138,6 +138,36 @@ def test_a_local_request_is_served_at_home_or_not_at_all():
     assert flow.books["c0"]["refused"] == pytest.approx(50 * 5 + 5 * 5)  # with the 5 s that were being served
 
 
+def test_detection_takes_its_time_within_a_step():
+    places, sites = points([1.0], DALLAS), points([5.0, 10.0], FORT_WORTH, AUSTIN)
+    rows = asked([30.0] * 60, dt_s=300.0)
+    flow = route(rows, places, sites, [service()], dt_s=300.0, outages=[Outage("p0", 3000.0)])
+    closed(flow)
+    # 10 s of what is sent there before anybody knows, and 5 s of what was being served.
+    assert flow.books["c0"]["late"] == pytest.approx(30.0 * (10.0 + 5.0))
+    assert flow.data.taken_per_s.values[0, :, 10].tolist() == pytest.approx([0.0, 30.0 * 290 / 300])
+    assert flow.data.taken_per_s.values[0, 1, 11] == pytest.approx(30.0 + 30.0 * 15 / 300)  # what moves is taken on too
+
+
+def test_what_moves_beyond_its_latency_is_late():
+    places, sites = points([1.0], DALLAS), points([10.0, 10.0], FORT_WORTH, AUSTIN)
+    one = service(first_token_s=0.212)  # 12 ms for the network: Austin takes 14.3
+    out = [Outage("p0", 50.0)]
+    flow = route(asked([20.0] * 100), places, sites, [one], dt_s=1.0, outages=out, network=Network(detect_s=0.0))
+    closed(flow)
+    assert flow.books["c0"]["late"] == pytest.approx(50 * 20.0 + 5 * 20.0)
+
+
+def test_an_outage_must_fall_on_a_step():
+    places, sites = points([1.0], DALLAS), points([1.0, 1.0], AUSTIN, DALLAS)
+    for out in (Outage("p0", 310.0, 590.0), Outage("p0", -5.0), Outage("p0", 900.0, 300.0), Outage("p0", 3000.0)):
+        with pytest.raises(InputError, match="an outage in which no step begins"):
+            route(asked([1.0] * 10), places, sites, [service()], dt_s=300.0, outages=[out])
+    for rate in (-1.0, np.nan):
+        with pytest.raises(InputError, match="a rate of requests is negative or NaN"):
+            route(asked([1.0, rate]), places, sites, [service()], dt_s=1.0)
+
+
 def test_agents_ask_from_elsewhere():
     places, sites = points([1.0, 1.0], DALLAS, AUSTIN), points([9.0, 9.0], DALLAS, AUSTIN)
     flow = route(asked([8.0], [8.0]), places, sites, [service(), service("c1")], dt_s=1.0, asks={"c1": [0, 3]})
@@ -150,6 +180,9 @@ def test_messages():
     places, sites = points([1.0], DALLAS), points([1.0], AUSTIN)
     with pytest.raises(InputError, match="no site can meet the latency"):
         route(asked([1.0]), places, sites, [service(first_token_s=0.205)], dt_s=1.0)
+    both = points([1.0, 0.0], DALLAS, AUSTIN)  # nobody asks in Austin
+    with pytest.raises(InputError, match="no site can meet the latency"):
+        route(asked([1.0]), both, sites, [service(first_token_s=0.212)], dt_s=1.0)
     with pytest.raises(InputError, match="unknown site"):
         route(asked([1.0]), places, sites, [service()], dt_s=1.0, outages=[Outage("p9", 0.0)])
     with pytest.raises(InputError, match="no service for a class"):

@@ -198,3 +198,11 @@ def test_layouts_that_do_not_fit_are_refused(season: Season) -> None:
         season.net_at(9)
     with pytest.raises(InputError, match="does not fit the sites"):
         site_outages(season, _sites([1.0], [10]), np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("hours", [np.array([8784]), np.array([-1]), np.array([0.5])])
+def test_hours_that_are_not_there_are_refused(season: Season, hours: Any) -> None:
+    with pytest.raises(InputError, match="no such hours"):
+        grid_year(season, hours=hours)
+    with pytest.raises(InputError, match="no such hour"):
+        layout_contingencies(season, hour=hours[0])

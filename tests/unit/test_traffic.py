@@ -27,6 +27,17 @@ def test_the_expected_number_is_the_integral_of_the_rate():
     assert counts[[1, 3]] == pytest.approx([60_000, 6_000], abs=5 * 245)
 
 
+@pytest.mark.parametrize(("law", "cv"), [("gamma", 13.2), ("weibull", 6.0)])
+def test_bursts_bring_no_more_requests_at_the_beginning(law, cv):
+    counts = [
+        arrivals(np.full(10, 1.5), 60.0, cv=cv, law=law, rng=np.random.default_rng(seed)).size for seed in range(3000)
+    ]
+    # A first interval like the others brings (cv^2 + 1) / 2 too many: 88 and 18.5.
+    error = np.std(counts) / np.sqrt(len(counts))
+    assert np.mean(counts) == pytest.approx(900.0, abs=4 * error)
+    assert 5 * error < (cv**2 + 1) / 2
+
+
 def test_weibull_shape_of_an_exponential_is_one():
     assert weibull_shape(1.0) == pytest.approx(1.0, abs=1e-9)
 
@@ -52,10 +63,26 @@ def metro(**classes):
     return build(TrafficProfile, {"zone": "America/Chicago", "start": "2025-03-08", "classes": classes})
 
 
+def test_the_noise_begins_as_it_goes_on():
+    made = minute_noise(30, 20_000, std_pu=0.1, common_pu=0.0, memory_s=600.0, rng=np.random.default_rng(5))
+    spread = np.log(made).std(axis=0)
+    assert spread == pytest.approx(np.full(30, 0.1), rel=0.03)
+    near = np.corrcoef(np.log(made[:, 0]), np.log(made[:, 1]))[0, 1]
+    assert near == pytest.approx(np.exp(-0.1), abs=0.01)
+
+
 def test_the_mean_rate_of_a_week_is_the_stated_one():
     made = request_rate(metro(conversation={"requests_per_s": 40}), duration_s=7 * 86_400, dt_s=300)
     # The clocks change in this week: measured in UTC, it does not matter.
     assert float(made.rate_per_s.mean()) == pytest.approx(40, rel=0.002)
+
+
+def test_a_long_step_holds_its_mean():
+    profile = build(TrafficProfile, {"zone": "America/Chicago", "classes": {"coding": {"requests_per_s": 10.0}}})
+    fine = request_rate(profile, duration_s=604_800.0, dt_s=60.0)["rate_per_s"].values[:, 0]
+    for dt_s in (900.0, 3600.0, 86_400.0):
+        rate = request_rate(profile, duration_s=604_800.0, dt_s=dt_s)["rate_per_s"].values[:, 0]
+        assert rate == pytest.approx(fine.reshape(rate.size, -1).mean(axis=1), rel=0.02)
 
 
 def test_a_holiday_is_a_sunday_and_growth_compounds():
@@ -92,6 +119,24 @@ def test_a_trace_keeps_what_it_holds(tmp_path):
     assert faster(one, 2.0).at_s[-1] == pytest.approx(1.01002)
     (tmp_path / "t.csv").write_text(text + "2023-11-16 18:17:05.0,100,3\n")
     with pytest.raises(InputError, match="run backwards"):
+        read_requests(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("2023-11-16 18:00:10,10,10\n2023-11-16 18:00:05,10,10\n", "times of requests run backwards.*row 3 at -5 s"),
+        ("2023-11-16 18:00:10,10,10\n2023-11-16 18:00:11,10,0\n", "GeneratedTokens is no number of tokens.*row 3: 0"),
+        ("2023-11-16 18:00:10,10.7,10\n", "ContextTokens is no number of tokens.*row 2: 10.7"),
+        ("2023-11-16 18:00:10,-1,10\n", "ContextTokens is no number of tokens.*row 2: -1"),
+        ("", "holds no request"),
+        (None, "holds nothing"),
+    ],
+)
+def test_nothing_of_a_trace_is_mended_in_silence(tmp_path, rows, said):
+    text = "" if rows is None else "TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
         read_requests(tmp_path / "t.csv")
 
 

@@ -246,6 +246,15 @@ def serve(
             fresh[r] += 1
             _rise(heap_at[r], heap_id[r], batch[r], turn[r] + tokens_out[one_new], one_new)
             batch[r] += 1
+        if fresh[r] > 0 and head < tail:
+            # Another request is the first in the queue: it may fit where the one before it did not.
+            need = tokens_in[queue[head]] + tokens_out[queue[head]]
+            for i in range(replicas):
+                fits = 0 < batch[i] < most and held[i] + need <= context_tokens
+                if fits and i != r and mode[i] == 0 and extra[i] == 0.0:
+                    one = token_s[batch[i]]
+                    soon = since[i] + np.ceil((now - since[i]) / one - 1e-9) * one
+                    until[i] = min(until[i], max(now, soon))
         if batch[r] == 0:
             until[r] = FAR
             if mode[r] == 3:

@@ -73,6 +73,7 @@ class Replica(Spec):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         one = model(self.model)
+        accelerator(self.accelerator)  # known to the catalogue
         have = self.accelerators * self._memory_gb * self.memory_used_pu
         if one.weights_gb >= have:
             held = f"{self.accelerators} x {self.accelerator} hold {have:.0f} GB"

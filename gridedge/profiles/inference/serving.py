@@ -151,7 +151,7 @@ def serve(
     ------
     InputError
         If the model does not fit its accelerators, a request does not fit a replica, times run backwards, the clock
-        cannot be used, or nothing can be served.
+        or a latency cannot be used, or nothing can be served.
 
     Notes
     -----
@@ -172,6 +172,9 @@ def serve(
     policy = None if scaling is None else take(Scaling, scaling)
     if apart is not None and pack:
         raise bad("replicas are not packed where prefill is apart", "pack=True", "Leave pack out.")
+    for name, bound in (("first_token_s", first_token_s), ("token_s", token_s)):
+        if not bound > 0:
+            raise bad(f"{name} is no latency", f"{bound:g} s", "Give seconds above 0, or leave it out.")
     if not ask.at_s.size:
         raise bad("nothing is asked", "0 requests", "Give one at least.")
     last_s = float(ask.at_s[-1])

@@ -42,7 +42,13 @@ def arrivals(rate_per_s: Float, dt_s: float, *, cv: float, law: str, rng: np.ran
     Notes
     -----
     Intervals of mean one are drawn on a clock that advances by the rate, and taken back to time: so the expected
-    number in any stretch is the integral of the rate.  The first falls anywhere in an interval.
+    number in any stretch is the integral of the rate.  For that the first comes as after a long time: anywhere in an
+    interval that is drawn by its length, since a moment rather falls into a long one [1]_.  Drawn as the others it
+    would bring (cv^2 + 1) / 2 requests too many, 88 for a cv of 13.2.
+
+    References
+    ----------
+    .. [1] D. R. Cox, "Renewal Theory", Methuen, 1962, equilibrium renewal processes (from memory).
     """
     if not np.isfinite(rate_per_s).all() or (rate_per_s < 0).any():
         raise bad("a rate of requests is negative or NaN", "rate_per_s", "Give 0 or more in every step.")
@@ -51,11 +57,11 @@ def arrivals(rate_per_s: Float, dt_s: float, *, cv: float, law: str, rng: np.ran
     count = int(end + 6 * cv * math.sqrt(end + 1) + 64)
     moments = np.empty(0)
     last = 0.0
-    part = rng.random()  # before the intervals: so a longer series begins as a shorter one
+    first = rng.random() * _interval_around(cv, law, rng)  # at first: so a longer series begins as a shorter one
     while last <= end:
         gaps = _intervals(count, cv, law, rng)
         if not moments.size:
-            gaps[0] *= part
+            gaps[0] = first
         moments = np.r_[moments, last + np.cumsum(gaps)]
         last = float(moments[-1])
     return np.asarray(np.interp(moments[moments < end], clock, np.arange(clock.size) * dt_s))
@@ -68,6 +74,15 @@ def _intervals(count: int, cv: float, law: str, rng: np.random.Generator) -> Flo
         return np.asarray(rng.gamma(shape, 1.0 / shape, count))
     shape = weibull_shape(cv)
     return np.asarray(rng.weibull(shape, count) / special.gamma(1 + 1 / shape))
+
+
+def _interval_around(cv: float, law: str, rng: np.random.Generator) -> float:
+    """Draw the interval around a moment: each length as often as it is drawn, times the length."""
+    if law == "gamma":
+        shape = 1.0 / cv**2
+        return float(rng.gamma(shape + 1.0, 1.0 / shape))
+    shape = weibull_shape(cv)
+    return float(rng.gamma(1.0 + 1.0 / shape) ** (1.0 / shape) / special.gamma(1 + 1 / shape))
 
 
 def weibull_shape(cv: float) -> float:
@@ -130,7 +145,7 @@ def minute_noise(
     keep = math.exp(-60.0 / memory_s) if memory_s > 0 else 0.0
     white = rng.standard_normal((minutes, sites + 1)).T  # minute by minute: a longer series begins as a shorter one
     scale = math.sqrt(1 - keep**2)
-    start = white[:, 0] * keep / scale if scale else white[:, 0] * 0
-    z, _ = signal.lfilter([scale], [1.0, -keep], white, axis=1, zi=(keep * start * scale)[:, None])
+    # The first minute is as any other: it starts at white itself, of variance one.
+    z, _ = signal.lfilter([scale], [1.0, -keep], white, axis=1, zi=(1 - scale) * white[:, :1])
     mixed = math.sqrt(common_pu) * z[0] + math.sqrt(1 - common_pu) * z[1:]
     return np.asarray(np.exp(std_pu * mixed - std_pu**2 / 2))

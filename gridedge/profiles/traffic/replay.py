@@ -33,16 +33,22 @@ def read_requests(path: str | Path) -> Requests:
     Raises
     ------
     InputError
-        If the columns are neither's, or times are missing or run backwards.
+        If the columns are neither's, there is no request, times are missing or run backwards, or a length is no whole
+        number: of a prompt 0 or more, of an answer 1 or more.
     """
     file = Path(path)
     if not file.is_file():
         raise bad("there is no such trace", str(path), "Give the path of a CSV file.")
-    frame = pd.read_csv(file, comment="#")
+    try:
+        frame = pd.read_csv(file, comment="#")
+    except pd.errors.EmptyDataError as error:
+        raise bad(f"{file.name} holds nothing", "no columns", "Give a trace of requests.") from error
     form = next((kind for columns, kind in _FORMS.items() if set(columns) <= set(frame.columns)), None)
     if form is None:
         cure = "Rename the columns to TIMESTAMP, ContextTokens, GeneratedTokens."
         raise bad(f"{file.name} is no trace of requests that is known", ", ".join(map(str, frame.columns[:6])), cure)
+    if not len(frame):
+        raise bad(f"{file.name} holds no request", "0 rows", "Give one at least.")
     if form == "azure":
         moments = pd.to_datetime(frame["TIMESTAMP"], errors="coerce")
         at = (moments - moments.iloc[0]).dt.total_seconds().to_numpy(dtype=float)
@@ -55,7 +61,18 @@ def read_requests(path: str | Path) -> Requests:
     gaps = np.flatnonzero(~np.isfinite(at) | ~np.isfinite(whole[0]) | ~np.isfinite(whole[1]))
     if gaps.size:
         raise bad(f"{file.name} has a gap", f"row {int(gaps[0]) + 2}", "Leave such rows out.")
-    return Requests(np.asarray(at, dtype=float), whole[0].astype(np.int64), np.maximum(whole[1].astype(np.int64), 1))
+    back = np.flatnonzero(np.diff(at) < 0)
+    if back.size:
+        k = int(back[0])
+        value = f"row {k + 3} at {at[k + 1]:g} s after {at[k]:g} s, counted from the first"
+        raise bad(f"{file.name}: the times of requests run backwards", value, "Sort the rows by their time.")
+    for column, tokens, least in zip(lengths, whole, (0, 1), strict=True):
+        wrong = np.flatnonzero((tokens < least) | (tokens != np.round(tokens)))
+        if wrong.size:
+            k = int(wrong[0])
+            cure = f"Give whole numbers of {least} or more, or leave such rows out."
+            raise bad(f"{file.name}: {column.name} is no number of tokens", f"row {k + 2}: {tokens[k]:g}", cure)
+    return Requests(np.asarray(at, dtype=float), *(tokens.astype(np.int64) for tokens in whole))
 
 
 def tiled(requests: Requests, duration_s: float, *, span_s: float | None = None) -> Requests:

@@ -1,8 +1,8 @@
 """Requests on their way through a fleet, step by step: the nearest site with room, and what happens when one fails.
 
 Work is counted in replica-seconds: a request of a class takes one over the capacity of a replica. The router believes
-that a site is there until it has found out that it is not; what it sends there in the meantime, and what was being
-served there, waits for that long, and begins again elsewhere.
+that a site is there until it has found out that it is not, within a step if need be; what it sends there in the
+meantime, and what was being served there, waits for that long, and begins again elsewhere.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def flow(
     down = np.zeros(sites, dtype=np.bool_)
     debt = np.zeros(sites)  # work of contexts that are to be read again
     room = np.zeros(sites)
+    blind = np.ones(sites)  # part of the step in which the router believes that a site is there
     left = np.zeros(places)
     for k in range(steps):
         now = k * dt_s
@@ -123,8 +124,10 @@ def flow(
             waits = debt[s]
             for c in range(classes):
                 waits += (ok[c, s] + bad[c, s]) * work_s[c]
-            seen = down[s] and now >= fails_s[s] + detect_s
-            room[s] = 0.0 if seen else max(replicas[s] * dt_s - waits, 0.0)
+            blind[s] = 1.0
+            if down[s]:
+                blind[s] = min(max((fails_s[s] + detect_s - now) / dt_s, 0.0), 1.0)
+            room[s] = max(replicas[s] * dt_s * blind[s] - waits, 0.0)
         for c in range(classes):
             waiting = 0  # places that are not done
             for p in range(places):
@@ -138,7 +141,6 @@ def flow(
                 books[c, 3] += again
                 refused_t[c, k] += again
             elif again > 0.0:
-                slow = detect_s > slack_s[c]
                 for i in range(first[c], first[c + 1]):
                     s = pair_site[i]
                     if again <= 0.0:
@@ -151,15 +153,15 @@ def flow(
                     again -= x
                     by_site[c, s, 0] += x
                     by_site[c, s, 1] += x
+                    taken[c, s, k] += x / dt_s
                     load[s, k] += x * cost
-                    if slow:
-                        books[c, 2] += x
-                        late_t[c, k] += x
-                    else:
-                        books[c, 1] += x
+                    slow = x * _far(c, s, slack_s[c] - detect_s, first, pair_place, pair_site, network_s, asks)
+                    books[c, 1] += x - slow
+                    books[c, 2] += slow
+                    late_t[c, k] += slow
                 if again > 0.0:  # nobody has room: it joins the queues
                     again = _join(
-                        again, c, -1, now, first, pair_place, pair_site, network_s, has, ready_s, down, replicas,
+                        again, c, -1, now, first, pair_place, pair_site, network_s, asks, has, ready_s, down, replicas,
                         work_s, again_s[c], slack_s[c] - detect_s, patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += again
@@ -170,7 +172,7 @@ def flow(
                 p, s = pair_place[i], pair_site[i]
                 if left[p] <= 0.0 or room[s] <= 0.0 or not (has[c, s] or now >= ready_s[c, s]):
                     continue
-                x = min(left[p], room[s] / work_s[c])
+                x = min(left[p] * blind[s], room[s] / work_s[c])
                 room[s] -= x * work_s[c]
                 left[p] -= x
                 if left[p] <= 0.0:
@@ -192,8 +194,8 @@ def flow(
             for p in range(places):
                 if left[p] > 0.0:
                     rest = _join(
-                        left[p], c, p, now, first, pair_place, pair_site, network_s, has, ready_s, down, replicas,
-                        work_s, 0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
+                        left[p], c, p, now, first, pair_place, pair_site, network_s, asks, has, ready_s, down,
+                        replicas, work_s, 0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += rest
                     refused_t[c, k] += rest
@@ -230,8 +232,9 @@ def flow(
 
 def _join(
     x: float, c: int, p: int, now: float, first: Index, pair_place: Index, pair_site: Index,
-    network_s: Float, has: NDArray[np.bool_], ready_s: Float, down: NDArray[np.bool_], replicas: Float, work_s: Float,
-    again_s: float, slack_s: float, patience_s: float, ok: Float, bad: Float, debt: Float, by_site: Float,
+    network_s: Float, asks: Float, has: NDArray[np.bool_], ready_s: Float, down: NDArray[np.bool_],
+    replicas: Float, work_s: Float, again_s: float, slack_s: float, patience_s: float, ok: Float, bad: Float,
+    debt: Float, by_site: Float,
 ) -> float:  # fmt: skip
     """Let requests of a place (-1: any) queue where they wait least; return what is refused.
 
@@ -260,7 +263,20 @@ def _join(
     timely = 0.0
     if slack_s > least:
         timely = min(taken, (slack_s - least) * replicas[s] / work_s[c])
+        if p < 0:
+            timely *= 1.0 - _far(c, s, slack_s, first, pair_place, pair_site, network_s, asks)
     debt[s] += taken * again_s
     ok[c, s] += timely
     bad[c, s] += taken - timely
     return float(x - taken)
+
+
+def _far(
+    c: int, s: int, slack_s: float, first: Index, pair_place: Index, pair_site: Index, network_s: Float, asks: Float
+) -> float:
+    """Return the share of a class's askers who are too far from a site: what moves is not followed to its place."""
+    far = 0.0
+    for i in range(first[c], first[c + 1]):
+        if pair_site[i] == s and network_s[i] > slack_s:
+            far += asks[c, pair_place[i]]
+    return min(far, 1.0)

@@ -98,7 +98,7 @@ class Outage:
     site : str
         Which.
     from_s, to_s : float
-        When. [s]
+        When: from the first step that begins at ``from_s`` or later, until one begins at ``to_s`` or later. [s]
     """
 
     site: str
@@ -195,18 +195,22 @@ def route(
     Raises
     ------
     InputError
-        If a name is unknown, or no site can serve a class within its latency.
+        If a name is unknown, a rate is negative or NaN, an outage falls on no step, or no site can serve a class within
+        its latency.
 
     Notes
     -----
     A request counts as in time when the network, the queue that it finds and the service take no longer than its bound.
-    One that was under way at a site that fails has waited for the detection, and begins again.
+    One that was under way at a site that fails has waited for the detection, and begins again; it is not followed
+    to its place, so that of those that one site takes over, as many are late as there are askers beyond its reach.
     """
     names = [s.name for s in services]
     missing = [n for n in rate_per_s["class"].values.tolist() if n not in names]
     if missing:
         raise bad("no service for a class", str(missing), f"Give a Service for each. Known: {', '.join(names)}.")
     rate = rate_per_s.sel({"class": names}).transpose("class", "time").values
+    if not np.isfinite(rate).all() or (rate < 0).any():
+        raise bad("a rate of requests is negative or NaN", "rate_per_s", "Give 0 or more in every step.")
     share = np.tile(places.weight / places.weight.sum(), (len(names), 1))
     for name, weights in (asks or {}).items():
         if name not in names:
@@ -232,10 +236,15 @@ def route(
         k = _site(site_of, out.site)
         if np.isfinite(fails[k]):
             raise bad("a site fails twice", out.site, "Name it once.")
+        begins = np.ceil(max(out.from_s, 0.0) / dt_s) * dt_s
+        if not (out.from_s >= 0 and begins < min(out.to_s, rate.shape[1] * dt_s)):
+            value = f"{out.site}: {out.from_s:g} to {out.to_s:g} s in {rate.shape[1]} steps of {dt_s:g} s"
+            raise bad("an outage in which no step begins", value, "Lengthen it, or take shorter steps.")
         fails[k], back[k] = out.from_s, out.to_s
     slack = np.array([s.slack_s for s in services])
     for c, one in enumerate(services):
-        best = there[:, has[c]].min() if has[c].any() else np.inf
+        asking = there[share[c] > 0]  # a site that nobody asks from is near to nobody
+        best = asking[:, has[c]].min() if has[c].any() else np.inf
         if not best <= slack[c]:
             value = f"{best + one.serves_s:.3g} s at best, {one.first_token_s:.3g} s asked"
             raise bad(
@@ -319,5 +328,6 @@ def _compiled() -> Any:
         except RuntimeError:  # nowhere to keep it: compile in every process
             return numba.njit(nogil=True)(function)
 
+    loops._far = machine(loops._far)
     loops._join = machine(loops._join)
     return machine(loops.flow)
