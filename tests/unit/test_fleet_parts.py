@@ -247,13 +247,18 @@ def test_ratings_by_the_weather():
     assert transformer_rating_pu([30.0, 40.0]) == pytest.approx([1.0, 0.9])
     with pytest.raises(InputError, match="the air is as hot as the conductor may be"):
         line_rating_pu(85.0)
+    with pytest.raises(InputError, match="an outdoor temperature is none"):
+        transformer_rating_pu(95.0)  # degrees Fahrenheit
     time = {"time": [0.0, 3600.0]}
     loading = xr.DataArray(
-        np.full((2, 3), 50.0), dims=("time", "branch"), coords={**time, "branch": ["line:0", "trafo:1", "impedance:2"]}
+        np.full((2, 4), 50.0),
+        dims=("time", "branch"),
+        coords={**time, "branch": ["line:0", "trafo:1", "impedance:2", "trafo3w:3"]},
     )
     hot = at_ambient(loading, xr.DataArray([35.0, 40.0], dims="time", coords=time))
-    assert hot.values[0] == pytest.approx([50.0, 50 / 0.95, 50.0])
-    assert hot.values[1] == pytest.approx([50 / np.sqrt(40 / 45), 50 / 0.9, 50.0])
+    assert hot.values[0] == pytest.approx([50.0, 50 / 0.95, 50.0, 50 / 0.95])
+    assert hot.values[1] == pytest.approx([50 / np.sqrt(40 / 45), 50 / 0.9, 50.0, 50 / 0.9])
+    assert at_ambient(loading.T, hot.time * 0 + 30.0).dims == ("branch", "time")
     with pytest.raises(InputError, match="do not fit the clock"):
         at_ambient(loading, xr.DataArray([35.0], dims="time", coords={"time": [0.0]}))
 
