@@ -43,6 +43,12 @@ def test_distance_and_network():
     km = float(distance_km(*DALLAS, *AUSTIN))
     assert km == pytest.approx(292, rel=0.01)
     assert float(network_time_s(km, access_s=0.01, detour=1.5)) == pytest.approx(0.01 + 2 * 1.5 * km / 204_000)
+    # The angle between two vectors from the middle of the earth, wherever they point.
+    lat, lon = np.random.default_rng(2).uniform([[-90.0], [-180.0]], [[90.0], [180.0]], (2, 20))
+    x, y = np.radians(lat), np.radians(lon)
+    out = np.array([np.cos(x) * np.cos(y), np.cos(x) * np.sin(y), np.sin(x)])
+    angle = np.arccos(np.clip(out.T @ out, -1, 1))
+    assert distance_km(lat[:, None], lon[:, None], lat, lon) == pytest.approx(6371.0 * angle, abs=1e-3)
 
 
 def test_the_nearest_first_then_the_next():
@@ -144,6 +150,90 @@ def test_agents_ask_from_elsewhere():
     assert flow.data.taken_per_s.values[:, :, 0].tolist() == [[4.0, 4.0], [0.0, 8.0]]
     with pytest.raises(InputError, match="what places ask is no share"):
         route(asked([8.0]), places, sites, [service()], dt_s=1.0, asks={"c0": [0, 0]})
+
+
+def way_s(a, b):
+    return float(network_time_s(distance_km(*a, *b), access_s=0.01, detour=1.5))
+
+
+def test_a_queue_by_hand():
+    # 100 at once for two replicas that do 20 a second: 20 now, the rest as far as patience and latency go.
+    places, sites = points([1.0], DALLAS), points([2.0], FORT_WORTH)
+    flow = route(asked([100.0] + [0.0] * 9), places, sites, [service(patience_s=3.0)], dt_s=1.0)
+    way = way_s(DALLAS, FORT_WORTH)
+    book = flow.books["c0"]
+    assert book["in_time"] == pytest.approx(20 + (1.8 - way) * 20)
+    assert book["late"] == pytest.approx(1.2 * 20)
+    assert book["refused"] == pytest.approx(80 - (3.0 - way) * 20)
+    assert float(flow.data.late.sum()) == pytest.approx(book["late"])
+    assert float(flow.data.refused.sum()) == pytest.approx(book["refused"])
+    assert flow.data.waiting.values[0, :4] == pytest.approx(np.maximum(60 - 20 * way - 20 * np.arange(4), 0))
+    # Of two alike, the queue is joined where network and wait together are shorter.
+    near = route(asked([100.0, 0.0]), places, points([2.0, 2.0], AUSTIN, FORT_WORTH), [service()], dt_s=1.0)
+    assert near.data.waiting.values[:, 0] == pytest.approx([0.0, 60.0])
+
+
+def test_a_way_that_is_too_long_is_late_and_the_mean_way_is_told():
+    london = (51.5, -0.1)
+    places, sites = points([1.0, 3.0], DALLAS, london), points([50.0], FORT_WORTH)
+    flow = route(asked([40.0] * 10), places, sites, [service(first_token_s=0.25)], dt_s=1.0)
+    ways = way_s(DALLAS, FORT_WORTH), way_s(london, FORT_WORTH)
+    assert ways[0] < 0.05 < ways[1]
+    assert (flow.books["c0"]["in_time"], flow.books["c0"]["late"]) == pytest.approx((100.0, 300.0))
+    assert float(flow.data.late.sum()) == pytest.approx(300.0)
+    assert flow.network_s["c0"] == pytest.approx((ways[0] + 3 * ways[1]) / 4)
+
+
+@pytest.mark.parametrize(("detect_s", "late"), [(10.0, 300.0), (1.0, 0.0)])
+def test_what_moves_is_late_where_the_detection_took_longer_than_it_may(detect_s, late):
+    places, sites = points([1.0], DALLAS), points([10.0, 1000.0], DALLAS, AUSTIN)
+    flow = route(
+        asked([20.0] * 100), places, sites, [service(again_s=0.02)], dt_s=1.0, outages=[Outage("p0", 60.0)],
+        network=Network(detect_s=detect_s),
+    )  # fmt: skip
+    closed(flow)
+    moved = 20 * 5 + 20 * detect_s  # those that were being served, and those sent to where nobody is
+    assert float(flow.by_site.handed_over.sel(site="p0")[0]) == pytest.approx(moved)
+    assert flow.books["c0"]["late"] == pytest.approx(late)
+    when = 60 + int(detect_s)
+    assert float(flow.data.load_pu.sel(site="p1")[when]) == pytest.approx((moved * 0.12 + 20 * 0.1) / 1000)
+    assert float(flow.data.load_pu.sel(site="p1")[when + 1]) == pytest.approx(20 * 0.1 / 1000)
+
+
+def test_contexts_that_are_read_again_are_work_even_where_they_queue():
+    places, sites = points([1.0], DALLAS), points([10.0, 3.0], DALLAS, AUSTIN)
+    flow = route(
+        asked([20.0] * 70 + [0.0] * 60), places, sites, [service(again_s=0.05, patience_s=500.0)], dt_s=1.0,
+        outages=[Outage("p0", 60.0)],
+    )  # fmt: skip
+    closed(flow)
+    book, there = flow.books["c0"], flow.by_site.sel(site="p1")
+    assert book["refused"] == book["in_system"] == 0.0
+    assert float(flow.by_site.handed_over.sel(site="p0")[0]) == pytest.approx(300.0)
+    work = float(flow.data.load_pu.sel(site="p1").sum()) * 3.0
+    assert work == pytest.approx(float(there.served[0]) * 0.1 + 300 * 0.05)
+
+
+def test_a_failure_right_at_the_start_moves_no_more_than_there_were():
+    places, sites = points([1.0], DALLAS), points([100.0, 100.0], DALLAS, AUSTIN)
+    flow = route(asked([20.0] * 40), places, sites, [service()], dt_s=1.0, outages=[Outage("p0", 2.0)])
+    closed(flow)
+    assert float(flow.by_site.handed_over.sel(site="p0")[0]) == pytest.approx(2 * 20 + 10 * 20)
+
+
+def test_a_site_that_is_back_before_anybody_noticed_serves_them_late():
+    places, sites = points([1.0], DALLAS), points([100.0], FORT_WORTH)
+    flow = route(asked([20.0] * 100), places, sites, [service()], dt_s=1.0, outages=[Outage("p0", 50.0, 55.0)])
+    closed(flow)
+    assert flow.books["c0"]["late"] == pytest.approx(5 * 20 + 5 * 20)  # 5 s under way, and 5 s sent to nobody
+    assert flow.books["c0"]["in_time"] == pytest.approx(1800.0)
+    assert float(flow.by_site.handed_over.sum()) == 0.0
+
+
+def test_home_is_the_nearest_site_that_holds_the_model():
+    places, sites = points([1.0], DALLAS), points([5.0, 5.0], DALLAS, AUSTIN)
+    flow = route(asked([10.0] * 5), places, sites, [service(local=True)], dt_s=1.0, holds={"c0": ["p1"]})
+    assert flow.data.taken_per_s.values[0, :, 0].tolist() == [0.0, 10.0]
 
 
 def test_messages():
