@@ -11,6 +11,7 @@ from gridedge.profiles.inference.fluid import LoadCurve
 from gridedge.profiles.inference.models import model
 from gridedge.profiles.inference.replica import Replica, rates
 from gridedge.profiles.traffic.classes import request_class
+from gridedge.profiles.traffic.traffic import request_rate
 from gridedge.sites.facility import connect
 from gridedge.sites.fleet import capacity
 from gridedge.sites.fleet.capacity import at_load, class_curve, sharing
@@ -135,8 +136,7 @@ def test_a_fleet_is_scaled_to_what_is_left_for_its_sites(monkeypatch):
     few = {"conversation": {"requests_per_s": 1.0}}
     half = plan(few, tiers={"cloud_pu": 0.0, "edge_pu": 0.5, "device_pu": 0.5})
     asked = [at_load(p, 0.6).traffic.classes["conversation"].requests_per_s for p in (plan(few), half)]
-    week = request_class("conversation").shape()
-    most = week.at(np.arange(450.0, 604_800.0, 900.0)).max()
+    most = float(request_rate(plan(few).traffic, duration_s=604_800.0, dt_s=900.0).rate_per_s.max())
     assert asked[0] == pytest.approx(0.6 * 1000 * 20 / most, rel=1e-9)
     assert asked[1] == pytest.approx(2 * asked[0], rel=1e-12)  # phones answer half
 
@@ -163,8 +163,8 @@ def test_what_sharing_installs_at_the_meters(monkeypatch):
     unit_mw = rates(Replica()).peak_w / 1e6
     assert found.attrs["served_mw"] == pytest.approx(found.attrs["served_replicas"] * unit_mw)
     # The peak of the sum of both, in replicas of 20 requests/s.
-    at = np.arange(450.0, 604_800.0, 900.0)
-    work = [n * request_class(k).shape().at(at) / 20 for k, n in (("conversation", 4e5), ("coding", 1e5))]
+    rate = request_rate(spec.traffic, duration_s=604_800.0, dt_s=900.0).rate_per_s
+    work = [rate.sel({"class": k}).values / 20 for k in ("conversation", "coding")]
     assert found.attrs["served_replicas"] == pytest.approx(sum(work).max(), rel=1e-9)
     # By hand, with the variances of bursts and of the common spread of each class; slots by Little's law.
     answer = {k: tokens(k)[1] for k in ("conversation", "coding")}
