@@ -7,16 +7,14 @@ import pytest
 import xarray as xr
 
 from gridedge.errors import InputError
-from gridedge.sites.fleet.footprint import (
+from gridedge.sites.fleet.factors import (
     COOLING_L_PER_KWH,
     ERCOT_MIX_2023,
     FootprintFactors,
-    TierUse,
     carbon_intensity,
-    footprint,
-    per_request,
     water_of_mix,
 )
+from gridedge.sites.fleet.footprint import TierUse, footprint, per_request
 
 
 def fleet(p_mw, dt_s=3600.0, t0_s=0.0):
