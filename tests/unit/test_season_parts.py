@@ -118,6 +118,15 @@ def test_a_load_without_active_power_has_no_power_factor_to_keep() -> None:
         area_season(net, loads.assign_attrs(dt_s=3600.0))
 
 
+def test_shunts_follow_the_whole_net_where_loads_are_given_one_by_one() -> None:
+    net = small()
+    net.load.loc[1, "scaling"] = 0.5  # 20, 20 and 40 MW
+    loads = xr.Dataset({"p_mw": (("time", "load"), [[16.0]])}, {"time": [0.0], "load": [1]}, {"dt_s": 3600.0})
+    season = area_season(net, loads, shunts=ShuntRule(1.0, 4))
+    assert season.load_mw == pytest.approx([68.0])
+    assert season.share[0, 0] == 0.75  # 0.85 of the load, to the nearest of four steps
+
+
 def test_energy_and_hours_count_by_the_length_of_a_step() -> None:
     net = small()
     loads = series(net, [[1.0, 1.0], [1.0, 1.0]])
