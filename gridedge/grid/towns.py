@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gridedge.errors import bad, nearest
+from gridedge.errors import bad
 from gridedge.grid.buses import bus_names
 
 _NUMBERS = re.compile(r"(?:\s+\d+)+\s*$")
@@ -38,18 +38,3 @@ def towns(net: Any) -> dict[str, list[int]]:
     if not any(len(buses) > 1 for buses in found.values()):
         raise bad("the bus names carry no towns", str(next(iter(found), "no name")), "Name the buses.")
     return dict(sorted(found.items()))
-
-
-def town_buses(net: Any, town: str) -> list[int]:
-    """Return the buses of one town.
-
-    Raises
-    ------
-    InputError
-        If the net has no such town; the message suggests the nearest name.
-    """
-    known = towns(net)
-    key = " ".join(town.upper().split())
-    if key not in known:
-        raise bad("the net has no bus in this town", town, nearest(key, known))
-    return known[key]

@@ -123,9 +123,7 @@ def three_ways(
     steps = step_count(duration_s, dt_s)
     one, machine = request_class(asks), rates(replica or Replica())
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    per_s = load_pu * machine.capacity_per_s(
-        *(float(np.exp(m + s * s / 2)) for m, s in (one.tokens_in, one.tokens_out))
-    )
+    per_s = load_pu * machine.capacity_per_s(*one.mean_tokens())
     level, mean_w = _curve(one, machine, per_s, rng)
     spectrum = _spectrum(one, machine, per_s, steps, dt_s, rng)
     at_mean = float(np.interp(1.0, level, mean_w))

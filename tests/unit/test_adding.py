@@ -49,6 +49,19 @@ def test_the_law_on_series(rho, times):
     assert found.sd_in_step_mw == pytest.approx(100.0, rel=1e-9)
 
 
+def test_sites_of_unequal_size():
+    p = orthogonal(2) * [[3.0], [4.0]]
+    found = fluctuation(p, 1.0, about_s=None)
+    assert found.sd_site_mw == pytest.approx(np.sqrt(12.5), rel=1e-9)
+    assert found.sd_mw == pytest.approx(5.0, rel=1e-9)
+    # Equal parts in common and apart: the variance of the sum is 9 + 16 + 2 * 3 * 4 / 2.
+    half = fluctuation((mixed(2, 0.5) - 10) * [[3.0], [4.0]], 1.0, about_s=None)
+    assert half.sd_mw == pytest.approx(np.sqrt(37), rel=1e-9)
+    assert sd_of_sum_mw([3.0, 4.0], 0.5) == pytest.approx(np.sqrt(37), rel=1e-12)
+    with pytest.raises(InputError, match="3 sites cannot all have this correlation"):
+        sd_of_sum_mw([1.0, 1.0, 1.0], -0.6)
+
+
 def test_the_prediction_can_fail():
     """Sites of which every other one swings against the rest: half of them says something else than all do."""
     wave = np.sin(2 * np.pi * 90 * T / T.size)
@@ -98,6 +111,8 @@ def test_changes_and_bands_of_the_sum():
     assert swing.band_mw[0.01, 0.1] == pytest.approx(0.0, abs=1e-9)
     assert np.isnan(swing.band_mw[0.1, 1.0])  # a step of 1 s shows nothing above 0.5 Hz
     assert np.isnan(fluctuation(p, 10.0, about_s=None).change_mw[5.0])
+    slow = fluctuation(wave, 1.0, about_s=None, bands_hz=[(1 / 3600, 0.1), (1 / 3601, 0.1)])
+    assert list(np.isnan(list(slow.band_mw.values()))) == [False, True]  # an hour holds no swing that takes longer
 
 
 def test_datasets_of_any_order_and_a_table():
@@ -106,6 +121,8 @@ def test_datasets_of_any_order_and_a_table():
     load = xr.Dataset({"p_mw": (("time", "site"), p.T)}, coords=coords)
     a, b = fluctuation(load, about_s=None), fluctuation(p, 2.0, about_s=None)
     np.testing.assert_allclose(list(a.row().values()), list(b.row().values()), equal_nan=True)
+    bare = load.drop_vars("time").assign_attrs(dt_s=2.0)
+    assert fluctuation(bare, about_s=None).row() == pytest.approx(a.row(), nan_ok=True)
     table = compare_fluctuations({"three": load, "one": load["p_mw"].sum("site")}, about_s=None)
     assert float(table["sd_mw"].sel(load="three")) == pytest.approx(float(table["sd_mw"].sel(load="one")))
     assert np.isnan(float(table["rho"].sel(load="one")))

@@ -247,13 +247,18 @@ def test_ratings_by_the_weather():
     assert transformer_rating_pu([30.0, 40.0]) == pytest.approx([1.0, 0.9])
     with pytest.raises(InputError, match="the air is as hot as the conductor may be"):
         line_rating_pu(85.0)
+    with pytest.raises(InputError, match="an outdoor temperature is none"):
+        transformer_rating_pu(95.0)  # degrees Fahrenheit
     time = {"time": [0.0, 3600.0]}
     loading = xr.DataArray(
-        np.full((2, 3), 50.0), dims=("time", "branch"), coords={**time, "branch": ["line:0", "trafo:1", "impedance:2"]}
+        np.full((2, 4), 50.0),
+        dims=("time", "branch"),
+        coords={**time, "branch": ["line:0", "trafo:1", "impedance:2", "trafo3w:3"]},
     )
     hot = at_ambient(loading, xr.DataArray([35.0, 40.0], dims="time", coords=time))
-    assert hot.values[0] == pytest.approx([50.0, 50 / 0.95, 50.0])
-    assert hot.values[1] == pytest.approx([50 / np.sqrt(40 / 45), 50 / 0.9, 50.0])
+    assert hot.values[0] == pytest.approx([50.0, 50 / 0.95, 50.0, 50 / 0.95])
+    assert hot.values[1] == pytest.approx([50 / np.sqrt(40 / 45), 50 / 0.9, 50.0, 50 / 0.9])
+    assert at_ambient(loading.T, hot.time * 0 + 30.0).dims == ("branch", "time")
     with pytest.raises(InputError, match="do not fit the clock"):
         at_ambient(loading, xr.DataArray([35.0], dims="time", coords={"time": [0.0]}))
 
@@ -266,6 +271,11 @@ def test_usual_temperatures_keep_the_months():
     assert day.max() - day.min() == pytest.approx(11.0, abs=0.5)
     hour = np.argmax(t.values[100 * 24 : 101 * 24])
     assert hour in (15, 16)
+    even = Climate(month_c=(20.0,) * 12)
+    for dt_s in (3600.0, 21_600.0):  # in the middle of each step, by the clock of the day
+        t = usual_temperature(even, start="2025-07-01T09:00", duration_s=172_800.0, dt_s=dt_s).values
+        hour = 9 + (np.arange(t.size) + 0.5) * dt_s / 3600
+        assert t == pytest.approx(20 + 5.5 * np.cos(2 * np.pi * (hour - 16) / 24), abs=1e-9)
 
 
 def test_a_campus_that_comes_to_serve():
@@ -274,6 +284,10 @@ def test_a_campus_that_comes_to_serve():
     assert out.p_mw.values[0] == pytest.approx(800.0)
     assert out.p_mw.values[1] == pytest.approx([160 + 800 / 3, 160 + 1600 / 3])
     assert out.change_5s_mw.values == pytest.approx([670, 134])
+    assert out.peak_mw.values == pytest.approx([800, 160 + 1600 / 3])
+    assert out.lowest_mw.values == pytest.approx([800, 160 + 800 / 3])
+    assert out.mean_mw.values == pytest.approx([800, 560])
+    assert out.energy_mwh.values == pytest.approx([1600, 1120])
     assert plan.share_at(2028.0) == pytest.approx(0.6)
     with pytest.raises(InputError, match="a year outside the plan"):
         plan.share_at(2031)
@@ -286,6 +300,7 @@ def test_fine_tuning_is_a_training_job():
     load = fine_tuning_load(spec, duration_s=86_400.0, dt_s=1800.0)
     job = generate(spec.job(), duration_s=600.0, dt_s=0.5)
     assert float(load.p_mw.max()) == pytest.approx(float(job.p_mw.mean()))
+    assert float(load.p_mw.min()) == pytest.approx(spec.job().idle_level_pu * spec.job().nameplate_mw)
     on = load.p_mw.values > load.p_mw.values.min() + 1e-9
     assert on.sum() == 8
     assert on[:4].all()

@@ -7,16 +7,14 @@ import pytest
 import xarray as xr
 
 from gridedge.errors import InputError
-from gridedge.sites.fleet.footprint import (
+from gridedge.sites.fleet.factors import (
     COOLING_L_PER_KWH,
     ERCOT_MIX_2023,
     FootprintFactors,
-    TierUse,
     carbon_intensity,
-    footprint,
-    per_request,
     water_of_mix,
 )
+from gridedge.sites.fleet.footprint import TierUse, footprint, per_request
 
 
 def fleet(p_mw, dt_s=3600.0, t0_s=0.0):
@@ -58,6 +56,8 @@ def test_two_sites_over_two_hours_by_hand():
     whole = found.table().loc["all"]
     assert whole["carbon_t"] == pytest.approx(6.5)
     assert whole["wh_per_request"] == pytest.approx(32e6 / 6.1e6)
+    assert whole["g_per_request"] == pytest.approx((6.5 + 1 / 60) * 1e6 / 6.1e6)
+    assert whole["ml_per_request"] == pytest.approx((43.2 + 60 + 4) * 1e6 / 6.1e6)
     marks = {a.name: a.mark for a in found.assumptions}
     assert "carbon_g_per_kwh" not in marks  # the series was given
     assert marks["cooling.tower_l_per_kwh"] == "assumed"
@@ -71,6 +71,9 @@ def test_the_default_series_has_its_mean_and_its_lowest_hour():
     assert f.carbon_g_per_kwh == pytest.approx(733.862 / 2.20462262, abs=0.05)  # lb to kg
     assert int(day.argmin("time")) in (12, 13)
     assert float(day.max() / day.min()) == pytest.approx(1.15 / 0.85, rel=0.02)
+    # Mean over each hour of the cosine itself, by its integral.
+    edge = np.sin(2 * np.pi * (np.arange(25) - 13) / 24) * 24 / (2 * np.pi)
+    assert day.values == pytest.approx(f.carbon_g_per_kwh * (1 - 0.15 * np.diff(edge)), rel=1e-12)
     later = carbon_intensity(24, f, start_hour=6)
     np.testing.assert_allclose(later.values, np.roll(day.values, -6))
     flat = footprint(fleet([[5.0] * 24]), pue=1.2)
@@ -84,6 +87,8 @@ def test_the_default_series_has_its_mean_and_its_lowest_hour():
     assert float(fine[0]) == pytest.approx(float(coarse[0]), rel=1e-12)
     begun = footprint(fleet([[5.0] * 6], t0_s=9 * 3600.0), pue=1.0).data["carbon_kg"].values
     assert begun == pytest.approx(5 * day.values[9:15])
+    moved = footprint(fleet([[5.0] * 6], t0_s=9 * 3600.0), pue=1.0, start_hour=6.0).data["carbon_kg"].values
+    assert moved == pytest.approx(5 * day.values[15:21])
 
 
 def test_a_request_in_three_tiers_by_hand():
@@ -106,6 +111,8 @@ def test_a_request_in_three_tiers_by_hand():
     assert found["water_generation_ml"].values == pytest.approx([1.1, 1.43, 0.4])
     # the penalty of the edge is the ratio of the PUEs, all else equal
     assert float(found["carbon_g"][1] / found["carbon_g"][0]) == pytest.approx(1.43 / 1.1, rel=1e-12)
+    clean = per_request({"cloud": cloud}, carbon_g_per_kwh=100.0, factors=f)
+    assert float(clean["carbon_g"][0]) == pytest.approx(0.11)
     half = per_request({"a": TierUse(1.0, 2.0, 1.1, use_pu=0.5)}, factors=f)
     assert float(half["embodied_g"][0]) == pytest.approx(2 * float(found["embodied_g"][0]))
 

@@ -43,6 +43,12 @@ def test_distance_and_network():
     km = float(distance_km(*DALLAS, *AUSTIN))
     assert km == pytest.approx(292, rel=0.01)
     assert float(network_time_s(km, access_s=0.01, detour=1.5)) == pytest.approx(0.01 + 2 * 1.5 * km / 204_000)
+    # The angle between two vectors from the middle of the earth, wherever they point.
+    lat, lon = np.random.default_rng(2).uniform([[-90.0], [-180.0]], [[90.0], [180.0]], (2, 20))
+    x, y = np.radians(lat), np.radians(lon)
+    out = np.array([np.cos(x) * np.cos(y), np.cos(x) * np.sin(y), np.sin(x)])
+    angle = np.arccos(np.clip(out.T @ out, -1, 1))
+    assert distance_km(lat[:, None], lon[:, None], lat, lon) == pytest.approx(6371.0 * angle, abs=1e-3)
 
 
 def test_the_nearest_first_then_the_next():

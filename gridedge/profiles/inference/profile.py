@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from gridedge.errors import InputError, Problem, bad
@@ -174,9 +173,4 @@ class InferenceProfile(Spec):
 
     def mean_tokens(self) -> dict[str, tuple[float, float]]:
         """Return the mean length of prompts and answers by class, before long ones are cut."""
-        found = {}
-        for key in self.traffic.classes:
-            one = self.traffic.of(key)
-            read, write = (float(np.exp(law[0] + law[1] ** 2 / 2)) for law in (one.tokens_in, one.tokens_out))
-            found[key] = (read, write)
-        return found
+        return {key: self.traffic.of(key).mean_tokens() for key in self.traffic.classes}

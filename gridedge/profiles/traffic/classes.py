@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from gridedge import yamlfile
@@ -56,6 +57,11 @@ class RequestClass(Spec):
                 raise bad(f"{self.name}: {key} has a negative spread", str(getattr(self, key)), "Give [mean, spread].")
         self.shape()
         return self
+
+    def mean_tokens(self) -> tuple[float, float]:
+        """Return the mean length of prompts and of answers, those of their log-normal laws."""
+        first, second = (float(np.exp(m + s * s / 2)) for m, s in (self.tokens_in, self.tokens_out))
+        return first, second
 
     def shape(self) -> Week:
         """Return its week."""

@@ -99,8 +99,7 @@ class TrafficProfile(Spec):
         share, one = self.classes[key], self.of(key)
         if share.people is None or one.asker == "agents":
             return float("inf")
-        answer = float(np.exp(one.tokens_out[0] + one.tokens_out[1] ** 2 / 2))
-        cycle = self.typed_tokens / self.typing_tokens_per_s + answer / self.reading_tokens_per_s
+        cycle = self.typed_tokens / self.typing_tokens_per_s + one.mean_tokens()[1] / self.reading_tokens_per_s
         return share.people / cycle
 
     def _bounded(self, key: str) -> None:

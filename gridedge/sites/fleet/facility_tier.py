@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
@@ -184,8 +183,3 @@ def tier_of_size(meter_mw: float) -> FacilityTier:
         if one.largest_mw is not None and (one.smallest_mw or 0.0) <= meter_mw < one.largest_mw:
             return one
     raise bad("no kind of building has this size", f"{meter_mw:g} MW", f"Name one: {', '.join(facility_tiers())}.")
-
-
-def pue_series(p_mw: xr.DataArray, p_it_mw: xr.DataArray) -> xr.DataArray:
-    """Return power at the meter over IT power, NaN where there is none, from two series of the same shape."""
-    return (p_mw / p_it_mw.where(p_it_mw > 0)).rename("pue").assign_attrs(units="1")

@@ -66,8 +66,7 @@ class SmallestSite:
 
 def mean_tokens(kind: RequestClass) -> tuple[float, float]:
     """Return the mean length of prompts and of answers of a class, those of its log-normal laws."""
-    first, second = (float(np.exp(m + s * s / 2)) for m, s in (kind.tokens_in, kind.tokens_out))
-    return first, second
+    return kind.mean_tokens()
 
 
 def serves_s(table: Rates, kind: RequestClass) -> float:

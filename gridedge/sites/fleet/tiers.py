@@ -10,7 +10,6 @@ from gridedge.errors import bad
 from gridedge.spec import Spec, quantity
 
 _FORECAST = "an expert's forecast for 2035, 20 % cloud, 79 % edge, 1 % device; no measurement stands behind it"
-TIERS = ("cloud", "edge", "device")
 
 
 class Tiers(Spec):
