@@ -16,7 +16,7 @@ from gridedge.profiles.preset import merge_preset
 from gridedge.profiles.traffic.traffic import Share
 from gridedge.profiles.traffic.week import zone
 from gridedge.sites.fleet.device import Device
-from gridedge.sites.fleet.footprint import COOLING_L_PER_KWH, FootprintFactors
+from gridedge.sites.fleet.factors import COOLING_L_PER_KWH, FootprintFactors
 from gridedge.sites.fleet.model import Fleet, Place, Serve
 from gridedge.sites.fleet.towns import metro_towns
 from gridedge.sites.fleet.weather import Climate

@@ -168,7 +168,7 @@ def requests_table(spec: FleetStudySpec, served: Mapping[str, Served]) -> pd.Dat
         tiers, load = one.made.by_tier, one.made.load
         tokens = float(tiers["tokens"].sum())
         kind = one.plan.traffic.of(key)
-        answer = _mean(kind.tokens_out)
+        answer = kind.mean_tokens()[1]
         busy = float((load["accelerators"].values * one.made.flow.data["load_pu"].values.mean(axis=1)).sum())
         mine = [s for s in one.made.services if s.name.split("@")[0] == key]
         uses[label] = TierUse(
@@ -178,7 +178,8 @@ def requests_table(spec: FleetStudySpec, served: Mapping[str, Served]) -> pd.Dat
             use_pu=busy / float(load["accelerators"].sum()),
         )  # fmt: skip
     kind = next(iter(served.values())).plan.traffic.of(key)
-    work_s = spec.device.work_s(_mean(kind.tokens_out), _mean(kind.tokens_in))
+    tokens_in, tokens_out = kind.mean_tokens()
+    work_s = spec.device.work_s(tokens_out, tokens_in)
     uses["device"] = TierUse(it_wh=spec.device.active_w * work_s / 3600.0, busy_s=work_s, device=True, use_pu=0.05)
     return per_request(uses, factors=spec.factors).to_dataframe()
 
@@ -250,7 +251,3 @@ def sites_table(served: Mapping[str, Served], lost_grid: Mapping[str, xr.Dataset
 
 def _hours(year: xr.Dataset) -> float:
     return float(year.attrs["dt_s"]) / 3600.0
-
-
-def _mean(law: tuple[float, float]) -> float:
-    return float(np.exp(law[0] + law[1] ** 2 / 2.0))
