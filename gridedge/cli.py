@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridedge import (
-    cli_fleet,
+    cli_fleet_study,
     cli_flicker,
     cli_generate,
     cli_hosting,
@@ -84,7 +84,7 @@ def run(
 
         with _workers(workers) as executor:
             made = run_fleet(study, out=target, settings=settings or [], executor=executor, progress=_doing())
-        cli_fleet.tell(made, time.perf_counter() - began)
+        cli_fleet_study.tell(made, time.perf_counter() - began)
         return
     with _workers(workers) as executor:
         result = run_study(study, out=target, settings=settings or [], executor=executor, progress=_progress())
