@@ -308,13 +308,16 @@ def _working(
 ) -> tuple[Float, dict[int, Float]]:
     """Return power of an accelerator that works at a load, in W, and the share of each stream that is slow there."""
     drawn, total = np.zeros(load.size), np.zeros(load.size)
+    alike = np.zeros(load.size)  # where nothing new is taken on: idle, or contexts that are read again
     late = {}
     for c, kind in mine.items():
+        power = kind.curve.at(kind.curve.power_w, load) / kind.size
         total += work[c]
-        drawn += work[c] * kind.curve.at(kind.curve.power_w, load) / kind.size
+        drawn += work[c] * power
+        alike += power / len(mine)
         late[c] = kind.curve.at(kind.curve.late_pu, load)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total > 0, drawn / total, _idle_w(mine, kinds)), late
+        return np.where(total > 0, drawn / total, alike if mine else _idle_w(mine, kinds)), late
 
 
 def _idle_w(mine: Mapping[int, Kind], kinds: Mapping[str, Kind]) -> float:

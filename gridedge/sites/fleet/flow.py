@@ -194,6 +194,7 @@ def flow(
                     again -= x
                     by_site[c, s, 0] += x
                     by_site[c, s, 1] += x
+                    taken[c, s, k] += x / dt_s
                     load[s, k] += x * cost
                     if slow:
                         books[c, 2] += x
