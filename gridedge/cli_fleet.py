@@ -207,7 +207,7 @@ def _requests(made: FleetResult) -> pd.DataFrame:
             "offered": book["offered"], "in time": book["in_time"], "late": book["late"], "refused": book["refused"],
             "in system": book["in_system"], "slow": made.slow[name], "network ms": 1e3 * made.flow.network_s[name],
         }  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index").round(6)
 
 
 def _sites(made: FleetResult) -> pd.DataFrame:
@@ -222,7 +222,7 @@ def _sites(made: FleetResult) -> pd.DataFrame:
             "in system": by["still_there"].values,
         },
         index=[str(n) for n in load["site"].values],
-    )  # fmt: skip
+    ).round(6)  # fmt: skip
 
 
 def _tell_lost(lost: Sequence[Outage], whole: FleetResult, made: FleetResult, dt_s: float) -> None:
