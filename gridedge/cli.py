@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridedge import (
+    cli_fleet,
     cli_fleet_study,
     cli_flicker,
     cli_generate,
@@ -102,6 +103,9 @@ app.command()(cli_hosting_several.hosting_deployments)
 app.command()(cli_flicker.flicker)
 app.command()(cli_quality.harmonics)
 app.command()(cli_serve.serve)
+app.command()(cli_fleet.fleet)
+app.command()(cli_fleet.fleets)
+app.command()(cli_fleet.place)
 
 
 @app.command()

@@ -30,6 +30,8 @@ def serve(
     duration: Annotated[
         float | None, typer.Option(help="Length in seconds; the trace's, or 3600 of a profile.")
     ] = None,
+    faster: Annotated[float | None, typer.Option(help="Play a trace so many times as fast.")] = None,
+    tile: Annotated[float | None, typer.Option(help="Repeat a trace until it fills so many seconds.")] = None,
     dt: Annotated[float, typer.Option(help="Step of the power series in seconds.")] = 1.0,
     first_token: Annotated[
         float | None, typer.Option(help="A first token is late after so many seconds; the class's of a profile.")
@@ -53,9 +55,12 @@ def serve(
     wanted: dict[str, Any] = {"dt_s": dt, "duration_s": duration, "queue_limit": queue_limit}
     bounds = {"first_token_s": first_token, "token_s": between_tokens}
     if asked.lower().endswith(".csv"):
-        requests: Any = asked
+        requests: Any = _of_trace(asked, faster, tile)
         wanted |= {"replica": given, "replicas": replicas or 1}
     else:
+        if faster is not None or tile is not None:
+            cure = "Leave --faster and --tile out; a profile has traffic.classes and --duration."
+            raise bad("only a trace is played faster or repeated", asked, cure)
         requests, found = _of_profile(asked, given, replicas, duration or 3600.0, seed, bounds)
         wanted |= {**found, "queue_limit": found["queue_limit"] if queue_limit is None else queue_limit}
     if prefill is not None:
@@ -68,6 +73,19 @@ def serve(
     if out is not None:
         answer.load[["p_mw", "batch", "working"]].to_dataframe().to_csv(out, float_format="%.10g")
         typer.echo(f"Wrote {out}")
+
+
+def _of_trace(path: str, factor: float | None, duration_s: float | None) -> Any:
+    """Return a trace, faster and then repeated where that is asked."""
+    from gridedge.errors import bad
+    from gridedge.profiles.traffic.replay import faster, read_requests, tiled
+
+    if duration_s is not None and not duration_s > 0:
+        raise bad("a trace cannot be repeated for no time", f"--tile {duration_s:g}", "Give seconds above 0.")
+    requests = read_requests(path)
+    if factor is not None:
+        requests = faster(requests, factor)
+    return requests if duration_s is None else tiled(requests, duration_s)
 
 
 def _of_profile(

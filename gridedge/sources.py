@@ -1,4 +1,4 @@
-"""Where the shipped data is: feeders, profiles, rules and example studies.
+"""Where the shipped data is: feeders, fleets, profiles, rules and example studies.
 
 A checkout is looked into first, then the installed package, so that an
 editable install never answers from a stale copy.
@@ -11,7 +11,7 @@ from typing import Literal
 
 from gridedge.errors import bad, nearest
 
-Kind = Literal["feeders", "profiles", "studies"]
+Kind = Literal["feeders", "fleets", "profiles", "studies"]
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -41,11 +41,11 @@ def names(kind: Kind) -> list[str]:
 
 
 def find(kind: Kind, name: str) -> Path:
-    """Return the YAML file of a shipped feeder, profile or study.
+    """Return the YAML file of a shipped feeder, fleet, profile or study.
 
     Parameters
     ----------
-    kind : {"feeders", "profiles", "studies"}
+    kind : {"feeders", "fleets", "profiles", "studies"}
         What is looked for.
     name : str
         Its name, as ``names(kind)`` lists it.
@@ -80,4 +80,4 @@ def resolve(kind: Kind, name_or_path: str | Path) -> Path:
 
 
 def _one(kind: Kind) -> str:
-    return {"feeders": "feeder", "profiles": "profile", "studies": "study"}[kind]
+    return {"feeders": "feeder", "fleets": "fleet", "profiles": "profile", "studies": "study"}[kind]

@@ -90,3 +90,27 @@ def test_it_says_what_is_wrong(arguments, words):
     done = CliRunner().invoke(app, ["serve", *arguments])
     assert isinstance(done.exception, InputError)
     assert words in str(done.exception)
+
+
+def test_a_trace_is_played_faster_and_repeated():
+    plain = CliRunner().invoke(app, ["serve", str(TRACE), "--replicas", "8"])
+    more = CliRunner().invoke(app, ["serve", str(TRACE), "--replicas", "8", "--faster", "2", "--tile", "120"])
+    assert more.exit_code == plain.exit_code == 0, more.output
+    count = int(more.output.split(" requests in ")[0].replace(",", ""))
+    # 400 requests as often as they fit into two minutes, at twice their rate.
+    rates = [float(done.output.split("(")[1].split("/s)")[0]) for done in (plain, more)]
+    assert count == pytest.approx(120 * 2 * _per_s(), rel=0.1)
+    assert rates[1] > 1.5 * rates[0]
+
+
+def test_a_profile_is_not_repeated():
+    for words in (["--tile", "100"], ["--faster", "2"]):
+        with pytest.raises(InputError, match="only a trace is played faster or repeated"):
+            raise CliRunner().invoke(app, ["serve", "inference-chat-70b", *words]).exception
+    with pytest.raises(InputError, match=r"repeated for no time \(got --tile 0\)"):
+        raise CliRunner().invoke(app, ["serve", str(TRACE), "--tile", "0"]).exception
+
+
+def _per_s():
+    when = pd.to_datetime(pd.read_csv(TRACE, comment="#")["TIMESTAMP"])
+    return (len(when) - 1) / (when.iloc[-1] - when.iloc[0]).total_seconds()

@@ -27,7 +27,7 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_carries_feeders_profiles_and_studies(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for kind in ("feeders", "profiles", "studies"):
+    for kind in ("feeders", "fleets", "profiles", "studies"):
         for path in (ROOT / kind).rglob("*.yaml"):
             assert f"gridedge/data/{path.relative_to(ROOT).as_posix()}" in names
     assert "gridedge/py.typed" in names

@@ -33,9 +33,11 @@ where = st.builds(lambda lat, lon: {"lat": lat, "lon": lon}, st.floats(32.3, 33.
     private=st.floats(0.0, 0.5),
     cloud=st.floats(0.0, 0.4),
     fails=st.floats(0.0, 20_000.0),
+    back=st.floats(0.0, 10_000.0),
+    scaling=st.none() | st.fixed_dictionaries({"keep_s": st.floats(0.0, 900.0), "boot_s": st.floats(0.0, 900.0)}),
 )
 @settings(max_examples=25, deadline=None)
-def test_books_and_capacity(spots, sizes, per_s, private, cloud, fails):
+def test_books_and_capacity(spots, sizes, per_s, private, cloud, fails, back, scaling):
     sites = [
         {"name": f"s{k}", **at, "p_mw": mw, "tier": "edge"}
         for k, (at, mw) in enumerate(zip(spots, sizes, strict=False))
@@ -51,9 +53,16 @@ def test_books_and_capacity(spots, sizes, per_s, private, cloud, fails):
             "serve": {"conversation": {"private_pu": private}},
             "places": [{"name": "here", **spots[0]}, {"name": "there", **spots[-1]}],
             "sites": sites,
+            "scaling": scaling,
         },
     )
-    made = fleet(plan, duration_s=21_600.0, dt_s=300.0, outages=[Outage("s1", fails)], curves=curves())
+    outages = [Outage("s1", fails, fails + back)]
+    made = fleet(plan, duration_s=21_600.0, dt_s=300.0, outages=outages, curves=curves())
+    if scaling is not None:
+        share = made.parked.awake_pu + made.parked.starting_pu
+        assert float(share.max()) <= 1 + 1e-9
+        assert float(share.min()) >= 0
+        assert (made.flow.data.load_pu <= 0.8 * made.parked.awake_pu + 1e-9).all()
     for book in made.flow.books.values():
         rest = book["offered"] - book["in_time"] - book["late"] - book["refused"] - book["in_system"]
         assert abs(rest) <= 1e-9 * max(book["offered"], 1.0)
@@ -62,7 +71,8 @@ def test_books_and_capacity(spots, sizes, per_s, private, cloud, fails):
     mw = made.load.p_mw.values
     assert (mw <= np.array(sizes[: len(sites)]) + 1e-9).all()
     assert mw.sum() * 300 / 3600 == pytest.approx(made.by_tier.meter_mwh[:-1].sum().item(), rel=1e-9)
-    down = made.load.time.values >= fails
+    time = made.load.time.values
+    down = (time >= fails) & (time < fails + back)
     assert (mw[down, 1] == 0).all()
     home = made.homes.attrs
     chain = made.by_tier.sel(tier="device").meter_mwh.item()

@@ -127,6 +127,19 @@ def test_private_requests_stay_at_home():
     assert float(made.load.p_mw.sel(site="a").values[50]) > 0
 
 
+def test_a_site_that_takes_over_draws_what_its_work_draws():
+    # In the step in which a's requests move, they fill b, which takes on nothing new: its meter shows their work.
+    spots = {"a": (10.0, DALLAS), "b": (1.0, FORT_WORTH), "c": (20.0, {"lat": 33.2, "lon": -97.1})}
+    sites = [{"name": name, "p_mw": mw, **at} for name, (mw, at) in spots.items()]
+    failed = fleet(two_sites(sites=sites), **DAY, outages=[Outage("a", 43_200.0)])
+    moved = failed.flow.data.isel(time=49).sel(site="b")
+    assert float(moved.load_pu) == pytest.approx(0.8)
+    full = failed.flow.data.load_pu.sel(site="b").values > 0.8 - 1e-9
+    b = failed.load.p_it_mw.sel(site="b").values[full]
+    assert b == pytest.approx(np.full(b.size, b.max()), rel=1e-6)
+    assert float(moved.taken_per_s.sum()) > 0
+
+
 def test_what_may_not_leave_the_hand():
     few = {"conversation": {"requests_per_s": 5000.0}}
     hand = two_sites(serve={"conversation": {"private_pu": 0.3, "private_at": "device"}}, classes=few)

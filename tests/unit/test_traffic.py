@@ -145,3 +145,13 @@ def test_messages():
         metro(talking={"requests_per_s": 1})
     with pytest.raises(InputError, match="unknown time zone"):
         build(TrafficProfile, {"zone": "Dallas", "classes": {"batch": {"requests_per_s": 1}}})
+
+
+def test_growth_ends_where_people_cannot_ask_faster():
+    year = {"duration_s": 365 * 86_400.0, "dt_s": 3600.0}
+    asks = {"requests_per_s": 1.0, "growth_pu_per_year": 0.5, "people": 150}
+    with pytest.raises(InputError, match=r"cannot ask so fast \(got .* with its growth, above 2.36 from 2026-"):
+        request_rate(metro(conversation=asks), **year)
+    half = request_rate(metro(conversation={**asks, "people": 200}), **year)["rate_per_s"]
+    assert 2.36 < float(half.max()) < 3.15
+    request_rate(metro(agents=asks), **year)  # software has no such bound

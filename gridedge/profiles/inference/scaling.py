@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -135,10 +136,9 @@ def _follow(
     """Follow the load of each site; ``work`` in replicas."""
     sites, steps = work.shape
     for s in range(sites):
-        on, total, backlog = least, 0.0, 0.0  # on counts those that start
-        too_many, needed = -1, 0
+        total, backlog = 0.0, 0.0
+        state = np.array([float(least), float(least), -1.0, 0.0])
         coming = np.zeros(steps + int(start_s / dt_s) + 2)
-        ready = least
         for k in range(steps):
             if k > 0:
                 total += work[s, k - 1]
@@ -148,44 +148,83 @@ def _follow(
             else:
                 seen = work[s, 0]
             demand = (seen + backlog / (back * dt_s)) / target
-            wanted = int(min(max(np.ceil(demand - 1e-9), least), most))
-            ready += int(coming[k])
-            if k == 0:
-                on = ready = wanted
-            if wanted > on:
-                # They work from the moment their start is over, within a step.
-                fresh = wanted - on
-                whole = int(start_s / dt_s)
-                coming[k + whole + 1] += fresh
-                part = start_s / dt_s - whole
-                for j in range(k, min(k + whole, steps)):
-                    starting[s, j] += fresh
-                if k + whole < steps:
-                    starting[s, k + whole] += fresh * part
-                on = wanted
-                too_many = -1
-            elif wanted == on:
-                too_many = -1
-            elif too_many < 0:
-                too_many, needed = k, wanted
-            else:
-                needed = max(needed, wanted)
-            if too_many >= 0 and k - too_many >= keep and needed < on:
-                fewer = min(on - needed, ready)
-                on -= fewer
-                ready -= fewer
-                too_many = -1
-            working[s, k] = ready
-            # Those whose start ends within this step work for the rest of it.
-            if coming[k + 1] > 0.0:
-                part = start_s / dt_s - int(start_s / dt_s)
-                working[s, k] += coming[k + 1] * (1.0 - part)
+            working[s, k] = advance(k, demand, dt_s, keep, least, most, start_s, state, coming, starting[s])
             left = backlog + (work[s, k] - working[s, k]) * dt_s
             backlog = max(left, 0.0)
 
 
+def advance(
+    k: int, demand: float, dt_s: float, keep: int, least: float, most: float, start_s: float, state: Float,
+    coming: Float, starting: Float,
+) -> float:  # fmt: skip
+    """Decide at the beginning of a step, and return how many work in it on average.
+
+    Parameters
+    ----------
+    k : int
+        The step.
+    demand : float
+        Replicas that the load asks for.
+    dt_s : float
+        Step. [s]
+    keep : int
+        Steps for which replicas must have been too many before some are parked.
+    least, most : float
+        Replicas that always work, and all there are.
+    start_s : float
+        Length of a start. [s]
+    state : ndarray, shape (4,)
+        In and out: replicas that work or start, those that work, since which step there are too many (-1: there are
+        not), and how many were needed since.
+    coming : ndarray, shape (step,)
+        In and out: replicas whose start ends before a step; as many entries as steps, those of a start and two more.
+    starting : ndarray, shape (step,)
+        Out: mean number that starts in each step is added.
+    """
+    steps = starting.size
+    wanted = min(max(np.ceil(demand - 1e-9), least), most)
+    state[1] += coming[k]
+    whole = int(start_s / dt_s)
+    part = start_s / dt_s - whole
+    if k == 0:
+        state[0] = state[1] = wanted
+    if wanted > state[0]:
+        # They work from the moment their start is over, within a step.
+        fresh = wanted - state[0]
+        coming[k + whole + 1] += fresh
+        for j in range(k, min(k + whole, steps)):
+            starting[j] += fresh
+        if k + whole < steps:
+            starting[k + whole] += fresh * part
+        state[0] = wanted
+        state[2] = -1.0
+    elif wanted == state[0]:
+        state[2] = -1.0
+    elif state[2] < 0.0:
+        state[2], state[3] = k, wanted
+    else:
+        state[3] = max(state[3], wanted)
+    if state[2] >= 0.0 and k - state[2] >= keep and state[3] < state[0]:
+        fewer = min(state[0] - state[3], state[1])
+        state[0] -= fewer
+        state[1] -= fewer
+        state[2] = -1.0
+    # Those whose start ends within this step work for the rest of it.
+    return float(state[1] + coming[k + 1] * (1.0 - part))
+
+
 @cache
-def _compiled() -> Any:
+def compiled_policy() -> Any:
+    """Return :func:`advance` compiled, for the loops that call it; here it stands in its own place from then on."""
     from gridedge.profiles.inference.run import machine  # which knows the policy too
 
+    sys.modules[__name__].advance = machine()(advance)  # type: ignore[attr-defined]
+    return advance
+
+
+@cache
+def _compiled() -> Any:
+    from gridedge.profiles.inference.run import machine
+
+    compiled_policy()
     return machine()(_follow)

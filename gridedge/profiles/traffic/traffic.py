@@ -127,6 +127,11 @@ def request_rate(profile: TrafficProfile, *, duration_s: float, dt_s: float) -> 
     Dataset
         ``rate_per_s(time, class)`` [1/s], the mean of each step, read in the middle of pieces of five minutes at most;
         without the noise of minutes.
+
+    Raises
+    ------
+    InputError
+        If a rate has grown above what the people of its class can ask.
     """
     steps = step_count(duration_s, dt_s)
     pieces = int(np.ceil(dt_s / _PIECE_S - 1e-9))
@@ -137,7 +142,13 @@ def request_rate(profile: TrafficProfile, *, duration_s: float, dt_s: float) -> 
         shape = profile.of(key).shape()
         weekly = shape.at(week_seconds(start, middle, place, shape.utc, profile.holidays))
         growth = (1.0 + share.growth_pu_per_year) ** (middle / _YEAR_S)
-        columns.append(share.requests_per_s * (weekly * growth).reshape(steps, pieces).mean(axis=1))
+        rate = share.requests_per_s * weekly * growth
+        most = profile.most_per_s(key)
+        if rate.size and rate.max() > most:
+            day = (start + dt.timedelta(seconds=float(middle[int(np.argmax(rate > most))]))).date()
+            value = f"{rate.max():.3g} requests/s with its growth, above {most:.3g} from {day} on"
+            raise bad(f"{key}: people cannot ask so fast", value, "Name more people, or less growth.")
+        columns.append(rate.reshape(steps, pieces).mean(axis=1))
     names = list(profile.classes)
     return xr.Dataset(
         {"rate_per_s": (("time", "class"), np.stack(columns, axis=1), {"units": "1/s", "cell_methods": "time: mean"})},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from gridedge import schema
+from gridedge import schema, sources
 from gridedge.errors import bad
 from gridedge.profiles.inference.fluid import LoadCurve
 from gridedge.profiles.inference.models import model
@@ -22,7 +23,7 @@ from gridedge.sites.fleet.capacity import Kind, accelerators_of, holds, kinds_of
 from gridedge.sites.fleet.device import home_load
 from gridedge.sites.fleet.model import Fleet, ServingSite
 from gridedge.sites.fleet.privacy import fine_tuning_load
-from gridedge.sites.fleet.routing import Flow, Outage, Points, Service, route
+from gridedge.sites.fleet.routing import Flow, Outage, Parking, Points, Service, route
 from gridedge.sites.fleet.smallest import mean_tokens, serves_s
 from gridedge.spec import Assumption, take
 from gridedge.timebase import step_count
@@ -54,6 +55,13 @@ class FleetResult:
         counts as late for the network and the queue.
     services : tuple of Service
         What each stream takes, in accelerator seconds.
+    curves : dict of LoadCurve
+        By class, as they were measured; ``fleet(..., curves=made.curves)`` does not measure them again.
+    parked : Dataset or None
+        Where the fleet has ``scaling``: ``awake_pu(time, site)`` and ``starting_pu(time, site)``, shares of a site's
+        accelerators; ``start_s(site)``, what a start takes; ``saved_it_mwh(site)``, energy of the computers with the
+        same work and all at work, less that with parking; ``more_slow(site)``, requests that miss their bounds inside a
+        replica only because the others rest.
     assumptions : tuple of Assumption
         Every number of the fleet with its origin.
     """
@@ -64,6 +72,8 @@ class FleetResult:
     by_tier: xr.Dataset
     slow: dict[str, float]
     services: tuple[Service, ...]
+    curves: dict[str, LoadCurve] = field(repr=False)
+    parked: xr.Dataset | None = None
     assumptions: tuple[Assumption, ...] = field(default=(), repr=False)
 
 
@@ -80,8 +90,8 @@ def fleet(
 
     Parameters
     ----------
-    spec : Fleet, dict or path
-        Traffic, places, sites, tiers.
+    spec : Fleet, dict, name or path
+        Traffic, places, sites, tiers; a shipped fleet answers to its name, such as ``metro-2035``.
     duration_s, dt_s : float
         Length and step. [s]
     outdoor_c : DataArray, dims (time,), optional
@@ -104,9 +114,11 @@ def fleet(
     Notes
     -----
     The hardware of a site is shared by the classes: at every step each has as many of its accelerators as its part of
-    the site's work, in whole or broken replicas, and all replicas work at the site's load.  Nothing is parked.
+    the site's work, in whole or broken replicas, and all replicas work at the site's load.  Where the fleet has
+    ``scaling``, that is the load of those that are awake: a site parks and starts its accelerators in pieces of its
+    largest replica, at the beginnings of steps, has room for what is awake, and has all at work in its first step.
     """
-    plan = spec if isinstance(spec, Fleet) else take(Fleet, spec, find=Path)
+    plan = take(Fleet, spec, find=partial(sources.resolve, "fleets"))
     steps = step_count(duration_s, dt_s)
     if outdoor_c is not None and outdoor_c.sizes != {"time": steps}:
         value = f"{outdoor_c.sizes.get('time', 0)} temperatures for {steps} steps"
@@ -142,12 +154,24 @@ def fleet(
         asks=asks,
         network=plan.network(),
         outages=outages,
+        parking=_parking(plan, kinds, sizes),
     )
     flow.data["load_pu"].values *= plan.fill_pu  # of all its accelerators
-    load, slow = _meters(plan, kinds, streams, services, sizes, flow, outdoor_c, outages, dt_s)
+    load, slow, parked = _meters(plan, kinds, streams, services, sizes, flow, outdoor_c, outages, dt_s)
     homes, used = _homes(plan, kinds, rate, dt_s)
     by_tier = _by_tier(plan, kinds, streams, flow, load, homes, used, dt_s)
-    return FleetResult(load, homes, flow, by_tier, slow, tuple(services), tuple(plan.assumptions()))
+    measured = {key: kind.curve for key, kind in kinds.items()}
+    return FleetResult(load, homes, flow, by_tier, slow, tuple(services), measured, parked, tuple(plan.assumptions()))
+
+
+def _parking(plan: Fleet, kinds: Mapping[str, Kind], sizes: NDArray[np.int64]) -> Parking | None:
+    """Return how sites park: in pieces of the largest replica that each holds, with the longest start."""
+    if plan.scaling is None:
+        return None
+    here = [[kind for key, kind in kinds.items() if holds(plan, site, key)] for site in plan.sites]
+    largest = np.array([max(kind.size for kind in mine) for mine in here])
+    start_s = np.array([max(plan.scaling.start_s(kind.table) for kind in mine) for mine in here])
+    return Parking(plan.scaling, np.maximum(sizes // largest, 1.0), start_s, plan.scaling.target_load_pu / plan.fill_pu)
 
 
 def _streams(plan: Fleet) -> dict[str, tuple[str, float, str]]:
@@ -203,38 +227,39 @@ def _meters(
     plan: Fleet, kinds: Mapping[str, Kind], streams: Mapping[str, tuple[str, float, str]],
     services: Sequence[Service], sizes: NDArray[np.int64], flow: Flow, outdoor_c: xr.DataArray | None,
     outages: Sequence[Outage], dt_s: float,
-) -> tuple[xr.Dataset, dict[str, float]]:  # fmt: skip
-    """Return power at every meter, and the requests of each stream that are slow inside a replica."""
+) -> tuple[xr.Dataset, dict[str, float], xr.Dataset | None]:  # fmt: skip
+    """Return power at every meter, the requests of each stream that are slow inside a replica, and what is parked."""
     steps, time = flow.data.sizes["time"], flow.data["time"].values
     p_it, p, q = (np.zeros((steps, len(plan.sites))) for _ in range(3))
     slow = dict.fromkeys(streams, 0.0)
+    saved_mwh, more_slow = np.zeros(len(plan.sites)), np.zeros(len(plan.sites))
     out = {o.site: o for o in outages}
     taken, busy = flow.data["taken_per_s"].values, flow.data["load_pu"].values
     start_h = float(_local_h(plan))
     for s, site in enumerate(plan.sites):
-        load, size = busy[s], float(sizes[s])
-        work = np.zeros(steps)
-        drawn = np.zeros(steps)
-        idle = []
-        for c, (name, (key, _, tier)) in enumerate(streams.items()):
-            kind = kinds[key]
-            if not _serves(plan, site, key, tier):
-                continue
-            curve = kind.curve
-            mine = taken[c, s] * services[c].work_s  # accelerators at work for this stream
-            work += mine
-            drawn += mine * curve.at(curve.power_w, load) / kind.size
-            idle.append(kind.table.idle_w / kind.size)
-            slow[name] += float((taken[c, s] * curve.at(curve.late_pu, load)).sum()) * dt_s
-        # A site without work idles as its streams would on average.
-        rest = float(np.mean(idle)) if idle else max(k.table.idle_w / k.size for k in kinds.values())
-        with np.errstate(invalid="ignore", divide="ignore"):
-            each = np.where(work > 0, drawn / work, rest)
+        size = float(sizes[s])
+        mine = {c: kinds[key] for c, (key, _, tier) in enumerate(streams.values()) if _serves(plan, site, key, tier)}
+        # Accelerators at work for each stream.
+        work = {c: taken[c, s] * services[c].work_s for c in mine}
+        each, late = _working(busy[s], mine, work, kinds)
+        draws = each
+        if plan.scaling is not None:
+            awake, starting = flow.data["awake_pu"].values[s], flow.data["starting_pu"].values[s]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                fuller = np.where(awake > 0, busy[s] / awake, 0.0)
+            all_late = late
+            working, late = _working(fuller, mine, work, kinds)
+            idle = _idle_w(mine, kinds)
+            draws = awake * working + idle * (starting + plan.scaling.parked_pu * (1.0 - awake - starting))
+            more_slow[s] = sum(float((taken[c, s] * (late[c] - all_late[c])).sum()) for c in mine) * dt_s
+        names = list(streams)
+        for c in mine:
+            slow[names[c]] += float((taken[c, s] * late[c]).sum()) * dt_s
         building = site.building()
         nameplate = size * max(k.table.peak_w / k.size for k in kinds.values()) / 1e6
         if site.p_mw is not None:
             nameplate = building.it_mw(site.p_mw, plan.design_c)
-        it = size * each / 1e6
+        it = size * draws / 1e6
         if site.fine_tuning is not None:
             tuning = fine_tuning_load(site.fine_tuning, duration_s=steps * dt_s, dt_s=dt_s, start_h=start_h)
             it = it + tuning["p_mw"].values
@@ -243,6 +268,7 @@ def _meters(
             dead = (time >= out[site.name].from_s) & (time < out[site.name].to_s)
             there[dead] = 0.0
         it = it * there
+        saved_mwh[s] = float((size * (each - draws) / 1e6 * there).sum()) * dt_s / 3600.0
         facility = building.facility(site.transformer)
         factor = 1.0 if outdoor_c is None else building.cooling_factor(outdoor_c.values)
         here = metered_power(it, dt_s, facility, nameplate_mw=nameplate, cooling_factor=factor) * there
@@ -266,7 +292,38 @@ def _meters(
         whole = all(isinstance(b, int) for b in buses)
         data = data.assign_coords(bus=("site", np.asarray(buses, dtype=int if whole else object)))
     data["p_mw"].attrs["cell_methods"] = "time: mean"
-    return schema.describe(data), slow
+    parked = None
+    if plan.scaling is not None:
+        start_s = _parking(plan, kinds, sizes).start_s  # type: ignore[union-attr]
+        parked = flow.data[["awake_pu", "starting_pu"]].transpose("time", "site").assign(
+            start_s=("site", start_s, {"units": "s"}),
+            saved_it_mwh=("site", saved_mwh, {"units": "MWh"}),
+            more_slow=("site", more_slow, {"units": "1"}),
+        )  # fmt: skip
+    return schema.describe(data), slow, parked
+
+
+def _working(
+    load: Float, mine: Mapping[int, Kind], work: Mapping[int, Float], kinds: Mapping[str, Kind]
+) -> tuple[Float, dict[int, Float]]:
+    """Return power of an accelerator that works at a load, in W, and the share of each stream that is slow there."""
+    drawn, total = np.zeros(load.size), np.zeros(load.size)
+    alike = np.zeros(load.size)  # where nothing new is taken on: idle, or contexts that are read again
+    late = {}
+    for c, kind in mine.items():
+        power = kind.curve.at(kind.curve.power_w, load) / kind.size
+        total += work[c]
+        drawn += work[c] * power
+        alike += power / len(mine)
+        late[c] = kind.curve.at(kind.curve.late_pu, load)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total > 0, drawn / total, alike if mine else _idle_w(mine, kinds)), late
+
+
+def _idle_w(mine: Mapping[int, Kind], kinds: Mapping[str, Kind]) -> float:
+    """Return what an accelerator without work draws, in W: as its streams would on average."""
+    idle = [kind.table.idle_w / kind.size for kind in mine.values()]
+    return float(np.mean(idle)) if idle else max(k.table.idle_w / k.size for k in kinds.values())
 
 
 def _local_h(plan: Fleet) -> float:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gridedge.profiles.inference.scaling import advance
+
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -18,8 +20,9 @@ def flow(
     rate_per_s: Float, asks: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_],
     first: Index, pair_place: Index, pair_site: Index, stays: NDArray[np.bool_], network_s: Float,
     slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float, fails_s: Float,
-    back_s: Float, detect_s: float, ready_s: Float, load: Float, queue: Float, taken: Float, late_t: Float,
-    refused_t: Float, books: Float, by_site: Float, by_pair: Float,
+    back_s: Float, detect_s: float, ready_s: Float, policy: Float, units: Float, start_s: Float, load: Float,
+    queue: Float, taken: Float, late_t: Float, refused_t: Float, books: Float, by_site: Float, by_pair: Float,
+    awake: Float, starting: Float,
 ) -> None:  # fmt: skip
     """Carry rates through sites.
 
@@ -59,6 +62,13 @@ def flow(
         From the failure to the first request that is sent elsewhere. [s]
     ready_s : ndarray, shape (class, site)
         From when on a site that has not the model can serve it, its weights loaded; infinite for never. [s]
+    policy : ndarray, shape (5,)
+        Whether replicas are parked; steps of look-back, and for which they must have been too many; the load that is
+        aimed at, of all that a working replica can do over what is asked of it here; the fewest of a site.
+    units : ndarray, shape (site,)
+        In how many pieces a site is parked and started.
+    start_s : ndarray, shape (site,)
+        Length of a start. [s]
     load : ndarray, shape (site, time)
         Out: share of the replicas at work.
     queue : ndarray, shape (site, time)
@@ -73,6 +83,14 @@ def flow(
         Out: taken on, served, handed over when it failed, still there.
     by_pair : ndarray, shape (pair,)
         Out: requests that went this way without waiting.
+    awake, starting : ndarray, shape (site, time)
+        Out, where replicas are parked: pieces that work and that start, mean of each step.
+
+    Notes
+    -----
+    Where replicas are parked, a site has room for what its working ones can do in the step.  It decides at the
+    beginning of a step, from the work that has come to it in the look-back and the work that waits, as
+    :func:`gridedge.profiles.inference.scaling.follow` does; in its first step, and when it comes back, all work.
     """
     classes, steps = rate_per_s.shape
     places = asks.shape[1]
@@ -86,6 +104,15 @@ def flow(
     room = np.zeros(sites)
     blind = np.ones(sites)  # part of the step in which the router believes that a site is there
     left = np.zeros(places)
+    able = replicas.copy()  # what works of each site
+    parks = policy[0] > 0.0
+    look_back, keep = int(policy[1]), int(policy[2])
+    state = np.zeros((sites, 4))
+    longest = int(start_s.max() / dt_s) if parks else 0
+    coming = np.zeros((sites, steps + longest + 3)) if parks else np.zeros((sites, 1))
+    came = np.zeros((sites, steps + 1)) if parks else np.zeros((sites, 1))  # work, summed up to each step
+    begun = np.zeros(sites)
+    since = np.zeros(sites, dtype=np.int64)  # step since which a site is there
     for k in range(steps):
         now = k * dt_s
         moved[:] = 0.0
@@ -127,7 +154,25 @@ def flow(
             blind[s] = 1.0
             if down[s]:
                 blind[s] = min(max((fails_s[s] + detect_s - now) / dt_s, 0.0), 1.0)
-            room[s] = max(replicas[s] * dt_s * blind[s] - waits, 0.0)
+            if parks and dead:
+                since[s] = k + 1
+                coming[s, :] = 0.0
+                starting[s, k:] = 0.0
+                able[s] = replicas[s]  # until somebody notices
+            elif parks and k == since[s]:
+                awake[s, k] = units[s]  # nobody knows yet how many are needed
+            elif parks:
+                span = min(look_back, k - since[s])
+                arrived = (came[s, k] - came[s, k - span]) / span
+                demand = (arrived + waits / look_back) / (replicas[s] * dt_s) * units[s] / policy[3]
+                begin = since[s] + 1
+                awake[s, k] = advance(
+                    k - begin, demand, dt_s, keep, policy[4], units[s], start_s[s], state[s], coming[s, begin:],
+                    starting[s, begin:],
+                )  # fmt: skip
+                able[s] = replicas[s] * awake[s, k] / units[s]
+            begun[s] = waits
+            room[s] = max(able[s] * dt_s * blind[s] - waits, 0.0)
         for c in range(classes):
             waiting = 0  # places that are not done
             for p in range(places):
@@ -161,7 +206,7 @@ def flow(
                     late_t[c, k] += slow
                 if again > 0.0:  # nobody has room: it joins the queues
                     again = _join(
-                        again, c, -1, now, first, pair_place, pair_site, network_s, asks, has, ready_s, down, replicas,
+                        again, c, -1, now, first, pair_place, pair_site, network_s, asks, has, ready_s, down, able,
                         work_s, again_s[c], slack_s[c] - detect_s, patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += again
@@ -194,22 +239,22 @@ def flow(
             for p in range(places):
                 if left[p] > 0.0:
                     rest = _join(
-                        left[p], c, p, now, first, pair_place, pair_site, network_s, asks, has, ready_s, down,
-                        replicas, work_s, 0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
+                        left[p], c, p, now, first, pair_place, pair_site, network_s, asks, has, ready_s, down, able,
+                        work_s, 0.0, slack_s[c], patience_s[c], ok, bad, debt, by_site,
                     )  # fmt: skip
                     books[c, 3] += rest
                     refused_t[c, k] += rest
         for s in range(sites):
             # What has waited is served with what is left of the step.
             if not down[s]:
-                paid = min(debt[s], max(replicas[s] * dt_s - load[s, k], 0.0))
+                paid = min(debt[s], max(able[s] * dt_s - load[s, k], 0.0))
                 debt[s] -= paid
                 load[s, k] += paid
                 waits = 0.0
                 for c in range(classes):
                     waits += (ok[c, s] + bad[c, s]) * work_s[c]
                 if waits > 0.0:
-                    share = min(1.0, max(replicas[s] * dt_s - load[s, k], 0.0) / waits)
+                    share = min(1.0, max(able[s] * dt_s - load[s, k], 0.0) / waits)
                     for c in range(classes):
                         x, y = share * ok[c, s], share * bad[c, s]
                         ok[c, s] -= x
@@ -220,6 +265,11 @@ def flow(
                         by_site[c, s, 1] += x + y
                         taken[c, s, k] += (x + y) / dt_s
                     load[s, k] += share * waits
+            if parks:
+                ends = debt[s]
+                for c in range(classes):
+                    ends += (ok[c, s] + bad[c, s]) * work_s[c]
+                came[s, k + 1] = came[s, k] + max(load[s, k] + ends - begun[s], 0.0)
             if replicas[s] > 0.0:
                 load[s, k] /= replicas[s] * dt_s
             for c in range(classes):

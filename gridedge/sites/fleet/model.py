@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from gridedge.errors import bad, nearest
 from gridedge.profiles.inference.models import model
 from gridedge.profiles.inference.replica import Replica
+from gridedge.profiles.inference.scaling import Scaling
 from gridedge.profiles.traffic.traffic import TrafficProfile
 from gridedge.sites.facility import Transformer
 from gridedge.sites.fleet.device import Device
@@ -18,7 +19,7 @@ from gridedge.sites.fleet.facility_tier import FacilityTier, facility_tier, tier
 from gridedge.sites.fleet.privacy import FineTuning
 from gridedge.sites.fleet.routing import Network
 from gridedge.sites.fleet.tiers import Tiers
-from gridedge.spec import Assumption, Spec, build, quantity
+from gridedge.spec import Assumption, Origin, Spec, build, quantity
 
 CLOUD_MW = 100.0
 """A site of this size at the meter or more is of the cloud, unless it says otherwise."""
@@ -160,6 +161,8 @@ class Fleet(Spec):
 
     kind: Literal["fleet"] = "fleet"
     title: str = ""
+    source: str = ""
+    licence: str = ""
     traffic: TrafficProfile
     """What is asked."""
     serve: dict[str, Serve] = {}
@@ -187,6 +190,8 @@ class Fleet(Spec):
         high=0.9, gt=0, le=1,
     )  # fmt: skip
     """Load above which a site takes on no more, and the next one is asked. [pu]"""
+    scaling: Scaling | None = None
+    """When replicas that are not needed are parked, at every site; all work if left out."""
     access_s: float = quantity(0.010, mark="assumed", source="access network there and back, 5 to 20 ms", ge=0)
     """Time in the access network, there and back. [s]"""
     detour: float = quantity(1.5, mark="assumed", source="fibre follows roads, 1.3 to 2", ge=1)
@@ -195,9 +200,20 @@ class Fleet(Spec):
     """From a failure to the first request that is sent elsewhere. [s]"""
     weights_gb_per_s: float = quantity(5.0, mark="assumed", source="one fast disk to the accelerators", gt=0)
     """How fast a site loads the weights of a model. [GB/s]"""
+    origins: dict[str, Origin] = {}
+    """Where the figures of a shipped fleet come from, by key, or by the beginning of one, as traffic.classes."""
+    expected: dict[str, tuple[float, float]] = {}
+    """Statistics that this fleet must show over a week at 15 minutes, each with its tolerance; checked by the tests."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        wrong = sorted(key for key in self.origins if key.split(".")[0] not in type(self).model_fields)
+        if wrong:
+            raise bad("origins names a key that does not exist", ", ".join(wrong), "Use the fleet's own keys.")
+        if self.scaling is not None and self.scaling.target_load_pu > self.fill_pu:
+            value = f"target_load_pu {self.scaling.target_load_pu:g}, fill_pu {self.fill_pu:g}"
+            cure = "Lower scaling.target_load_pu, or raise fill_pu."
+            raise bad("the policy aims at a load above that at which a site takes on no more", value, cure)
         for what, items in (("site", self.sites), ("place", self.places)):
             names = [item.name for item in items]
             twice = sorted({n for n in names if names.count(n) > 1})
@@ -237,8 +253,17 @@ class Fleet(Spec):
 
     def assumptions(self, path: str = "") -> Iterator[Assumption]:
         """Yield every value with its origin, those of the named buildings, classes and replicas among them."""
-        yield from super().assumptions(path)
         start = f"{path}." if path else ""
+        for one in super().assumptions(path):
+            parts = one.name.removeprefix(start).split(".")
+            if parts[0] == "expected":
+                continue
+            known = [".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in self.origins]
+            if known and one.mark == "chosen":
+                origin = self.origins[known[0]]
+                yield Assumption(one.name, one.value, origin.mark, origin.source)
+            else:
+                yield one
         for key in self.traffic.classes:
             if key not in self.serve:
                 yield from self.how(key).assumptions(f"{start}serve.{key}")

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gridedge.errors import bad, nearest
+from gridedge.profiles.inference.scaling import Scaling, compiled_policy
 from gridedge.sites.fleet import flow as loops
 from gridedge.sites.fleet.places import distance_km, network_time_s
 
@@ -126,6 +127,36 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Parking:
+    """How the sites of a fleet park and start what they do not need.
+
+    Parameters
+    ----------
+    policy : Scaling
+        When; its ``minimum`` counts pieces.
+    pieces : ndarray, shape (site,)
+        In how many pieces a site is parked and started: the replicas of its largest model.
+    start_s : ndarray, shape (site,)
+        Length of a start. [s]
+    aimed_pu : float
+        ``target_load_pu`` over the load at which a site takes on no more; 1 at most. [pu]
+    """
+
+    policy: Scaling
+    pieces: Float
+    start_s: Float
+    aimed_pu: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.aimed_pu <= 1:
+            value = f"target_load_pu is {self.aimed_pu:.3g} of it"
+            cure = "Lower scaling.target_load_pu, or raise fill_pu."
+            raise bad("the policy aims at a load above that at which a site takes on no more", value, cure)
+        for count in self.pieces.tolist():
+            self.policy.check(int(count))
+
+
+@dataclass(frozen=True)
 class Flow:
     """What became of the requests of a fleet.
 
@@ -134,7 +165,8 @@ class Flow:
     data : Dataset
         ``load_pu(site, time)``, share of a site's replicas at work; ``waiting(site, time)``, requests that wait at the
         end of the step; ``taken_per_s(class, site, time)``; ``late(class, time)`` and ``refused(class, time)``,
-        requests of the step.
+        requests of the step.  Where replicas are parked, ``awake_pu`` and ``starting_pu`` (site, time): shares of a
+        site's replicas that work and that start.
     books : dict
         By class: requests offered, in time, late, refused and in the system.
     by_site : Dataset
@@ -164,6 +196,7 @@ def route(
     asks: Mapping[str, Sequence[float] | Float] | None = None,
     network: Network = Network(),  # frozen
     outages: Sequence[Outage] = (),
+    parking: Parking | None = None,
 ) -> Flow:
     """Send every request to the nearest site that has the model and room.
 
@@ -187,6 +220,9 @@ def route(
         How requests travel.
     outages : sequence of Outage
         Sites that fail; one each at most.
+    parking : Parking, optional
+        When replicas are parked; all work if left out.  A site has room for what works, decides at the beginnings of
+        steps, and has all at work in its first step.
 
     Returns
     -------
@@ -267,12 +303,22 @@ def route(
     late, refused = np.zeros((classes, steps)), np.zeros((classes, steps))
     books, by_site = np.zeros((classes, 6)), np.zeros((classes, count, 4))
     by_pair = np.zeros(pairs.size)
+    steps_of = 1 if parking is None else steps
+    awake, starting = np.zeros((count, steps_of)), np.zeros((count, steps_of))
+    pieces = np.ones(count) if parking is None else np.asarray(parking.pieces, dtype=float)
+    start_s = np.zeros(count) if parking is None else np.maximum(parking.start_s, 1e-9)
+    policy = np.zeros(5)
+    if parking is not None:
+        one_policy = parking.policy
+        whole_steps = max(1, round(one_policy.look_back_s / dt_s)), max(0, round(one_policy.keep_s / dt_s))
+        policy = np.array([1.0, *whole_steps, parking.aimed_pu, one_policy.minimum], dtype=float)
     _compiled()(
         np.ascontiguousarray(rate, dtype=float), share, float(dt_s), *_columns(services, "work_s"),
         sites.weight.astype(float), has, begin, place[pairs], site_at[pairs],
         np.array([s.local for s in services]), there.ravel()[order][pairs], slack,
         *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
-        float(network.detect_s), ready, load, queue, taken, late, refused, books, by_site, by_pair,
+        float(network.detect_s), ready, policy, pieces, start_s, load, queue, taken, late, refused, books, by_site,
+        by_pair, awake, starting,
     )  # fmt: skip
     time = rate_per_s["time"].values if "time" in rate_per_s.coords else np.arange(steps) * dt_s
     data = xr.Dataset(
@@ -286,6 +332,9 @@ def route(
         coords={"class": names, "site": list(sites.name), "time": ("time", time, {"units": "s"})},
         attrs={"dt_s": dt_s},
     )
+    if parking is not None:
+        for name, found in (("awake_pu", awake), ("starting_pu", starting)):
+            data[name] = ("site", "time"), found / pieces[:, None], {"units": "1"}
     columns = ("taken_on", "served", "handed_over", "still_there")
     by = {name: (("class", "site"), by_site[:, :, k]) for k, name in enumerate(columns)}
     whole = {n: dict(zip(_BOOKS, books[c, :5].tolist(), strict=True)) for c, n in enumerate(names)}
@@ -330,4 +379,5 @@ def _compiled() -> Any:
 
     loops._far = machine(loops._far)
     loops._join = machine(loops._join)
+    loops.advance = compiled_policy()  # type: ignore[attr-defined]
     return machine(loops.flow)
