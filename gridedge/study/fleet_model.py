@@ -80,7 +80,9 @@ class Fluctuating(Spec):
         0.3, mark="assumed", source="no published figure is known", ge=0, le=1, low=0.0, high=1.0
     )
     """Correlation of the rates of two sites from minute to minute."""
-    duration_s: float = quantity(3600.0, mark="chosen", source="an hour about a constant rate", ge=600)
+    duration_s: float = quantity(
+        43_200.0, mark="chosen", source="about a constant rate; an hour alone leaves rho to chance", ge=600
+    )
     """Length. [s]"""
     training: str = quantity("h100-at-scale", mark="chosen", source="a shipped profile of synchronous training")
     """Training job beside it, by the name of a profile."""

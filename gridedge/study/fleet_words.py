@@ -51,14 +51,16 @@ def sentences(
 def _grid(table: pd.DataFrame, base: Mapping[str, Any], days: float) -> str:
     connected, drawn = (_per(table, name) for name in ("connection_mw", "peak_mw"))
     new, span = table["overload_new_h"], _span_of(days)
-    own = f"{_said(base['overload_h'])} on {base['overload_branches']} branches without any site"
-    parts = [
-        f"of {connected} MW connected, {drawn} MW are drawn at most",
-        f"{_per(table, 'overload_new_h')} branch hours of overload are new in {span} "
-        f"({own if base['overload_h'] else 'none is there without any site'})",
-    ]
+    own = "nor is any without sites"
+    if base["overload_h"]:
+        own = f"without any site {_said(base['overload_h'])} on {base['overload_branches']} branches"
     if new.max() == 0:
-        parts[1] = f"no branch is newly overloaded in {span} ({own if base['overload_h'] else 'nor without any site'})"
+        over = f"no branch is newly overloaded in {span} ({own})"
+    else:
+        over = f"branch hours of new overloads in {span}: {_per(table, 'overload_new_h')} ({own})"
+    low, high = table["vm_pu_min"].min(), table["vm_pu_max"].max()
+    volts = f"voltages span {low:.3f} to {high:.3f} pu ({base['vm_pu_min']:.3f} to {base['vm_pu_max']:.3f} without)"
+    parts = [f"of {connected} MW connected, {drawn} MW are drawn at most", over, volts]
     if table["n1_new"].notna().all():
         worst = table["n1_new_percent"].max()
         beyond = f", the worst to {_said(float(worst))} %" if np.isfinite(worst) else ""
