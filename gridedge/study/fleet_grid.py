@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gridedge import schema
+from gridedge.study.fleet_below import through
 from gridedge.study.fleet_model import OWN_YEAR, FleetStudySpec
 
 if TYPE_CHECKING:
@@ -67,16 +68,18 @@ def lost_sites(season: Season, one: Served, lost: xr.Dataset) -> xr.Dataset:
     """Return what the net sees when each site is lost at the heaviest hour, and after its load has landed."""
     from gridedge.grid.year_outages import site_outages
 
-    ratio = np.divide(
-        one.steps["q_mvar"].values[season.heaviest], one.steps["p_mw"].values[season.heaviest],
-        out=np.zeros(lost.sizes["site"]), where=one.steps["p_mw"].values[season.heaviest] > 0,
-    )  # fmt: skip
+    hour, drawn = season.heaviest, one.made.load
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.nan_to_num(drawn["q_mvar"].values.sum(axis=0) / drawn["p_mw"].values.sum(axis=0))
     before = lost["before_mw"].values[None]
     now = xr.Dataset(
         {"p_mw": (("time", "site"), before), "q_mvar": (("time", "site"), before * ratio)},
         coords={"time": [0.0], "site": lost["site"].values, "bus": ("site", one.steps["bus"].values)},
     )
-    return site_outages(season, schema.describe(now), lost["lands_mw"])
+    lands = lost["lands_mw"]
+    if one.below is not None:
+        lands = lands.copy(data=one.below.above(lands.values)[0])
+    return site_outages(season, schema.describe(through(now, one.below)), lands, hour=hour)
 
 
 def room_of(spec: FleetStudySpec, season: Season, served: Mapping[str, Served]) -> tuple[pd.DataFrame, list[int]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gridedge import schema
 from gridedge.errors import bad
 from gridedge.profiles.inference.replica import rates
+from gridedge.profiles.traffic.week import zone
 from gridedge.sites.fleet.capacity import accelerators_of, at_load, first_tokens, kinds_of
 from gridedge.sites.fleet.fleet import FleetResult, fleet
 from gridedge.sites.fleet.model import Fleet, Place, ServingSite, serving_sites
@@ -21,6 +22,7 @@ from gridedge.sites.fleet.routing import Outage
 from gridedge.sites.fleet.towns import metro_towns, town_place
 from gridedge.sites.fleet.weather import usual_temperature
 from gridedge.spec import build
+from gridedge.study.fleet_below import Below, through
 from gridedge.study.fleet_model import FleetStudySpec, Layout
 
 if TYPE_CHECKING:
@@ -53,11 +55,14 @@ class Served:
     made : FleetResult
         The year in the steps of the fleet.
     steps : Dataset
-        ``p_mw(time, site)``, ``q_mvar(time, site)``, ``p_it_mw(time, site)``: means over the net's steps. [MW]
+        ``p_mw(time, site)``, ``q_mvar(time, site)`` that the net sees, feeders below among it, and
+        ``p_it_mw(time, site)``: means over the net's steps. [MW]
     outdoor_c : DataArray
         Temperatures of the fleet's steps. [degC]
     curves : dict
         Load curve by class.
+    below : Below or None
+        Feeder between each site and its bus.
     """
 
     label: str
@@ -68,6 +73,7 @@ class Served:
     steps: xr.Dataset
     outdoor_c: xr.DataArray
     curves: Mapping[str, LoadCurve]
+    below: Below | None = None
 
 
 def places_of(spec: FleetStudySpec, net: Any) -> tuple[Place, ...]:
@@ -150,7 +156,9 @@ def _with(site: ServingSite, accelerators: int) -> ServingSite:
     return site.model_copy(update=kept)
 
 
-def serve_year(spec: FleetStudySpec, label: str, placement: Placement, plan: Fleet, season: Season) -> Served:
+def serve_year(
+    spec: FleetStudySpec, label: str, placement: Placement, plan: Fleet, season: Season, below: Below | None = None
+) -> Served:
     """Carry a year of requests through one layout.
 
     Raises
@@ -175,7 +183,8 @@ def serve_year(spec: FleetStudySpec, label: str, placement: Placement, plan: Fle
     coords = {"time": season.time_s, "site": made.load["site"].values, "bus": ("site", made.load["bus"].values)}
     steps = xr.Dataset(data, coords=coords)
     steps.attrs = {"dt_s": season.dt_s, "reduction": f"time: mean over {each} steps of {spec.step_s:g} s"}
-    return Served(label, spec.layouts[label], placement, plan, made, schema.describe(steps), outdoor_c, curves)
+    seen = schema.describe(through(steps, below))
+    return Served(label, spec.layouts[label], placement, plan, made, seen, outdoor_c, curves, below)
 
 
 def lose_sites(spec: FleetStudySpec, one: Served, hour: int, season: Season) -> xr.Dataset:
@@ -185,18 +194,14 @@ def lose_sites(spec: FleetStudySpec, one: Served, hour: int, season: Season) -> 
     -------
     Dataset
         By ``case``, the site that is lost: ``lands_mw(case, site)``, mean of the stretch's last five minutes, beside
-        ``before_mw(site)``, the five minutes before the loss [MW]; ``late(case, class)`` and ``refused(case, class)``
+        ``before_mw(site)``, the same five minutes without a loss [MW]; ``late(case, class)`` and ``refused(case, class)``
         beyond those of the same stretch without a loss, ``rerouted(case)``, requests that the others took on more;
         ``books_gap`` of the worst case.  For the case that loses most, ``p_mw(time, site)``, ``refused_per_s(time)``
         and ``late_per_s(time)``.
     """
     assert spec.loss is not None
     loss = spec.loss
-    start = datetime.datetime.fromisoformat(one.plan.traffic.start) + datetime.timedelta(
-        seconds=float(season.time_s[hour])
-    )
-    traffic = one.plan.traffic.model_copy(update={"start": start.isoformat(sep=" ")})
-    plan = one.plan.model_copy(update={"traffic": traffic})
+    plan = _from(one.plan, float(season.time_s[hour]))
     steps = round(loss.window_s / loss.dt_s)
     now_c = float(one.outdoor_c.values[round(float(season.time_s[hour]) / spec.step_s)])
     outdoor_c = xr.DataArray(np.full(steps, now_c), dims="time")
@@ -208,9 +213,8 @@ def lose_sites(spec: FleetStudySpec, one: Served, hour: int, season: Season) -> 
 
     whole = run(())
     time = whole.load["time"].values
-    calm = (time >= loss.at_s - _SETTLED_S) & (time < loss.at_s)
     end = time >= time[-1] + loss.dt_s - _SETTLED_S
-    before_mw = whole.load["p_mw"].values[calm].mean(axis=0)
+    before_mw = whole.load["p_mw"].values[end].mean(axis=0)
     names = [str(s) for s in whole.load["site"].values]
     classes = list(whole.flow.books)
     worst = int(before_mw.argmax())
@@ -247,9 +251,26 @@ def lose_sites(spec: FleetStudySpec, one: Served, hour: int, season: Season) -> 
         "at_s": loss.at_s,
         "lost": names[worst],
         "books_gap": gap,
-        "start": start.isoformat(sep=" "),
+        "start": plan.traffic.start,
     }
     return schema.describe(ds)
+
+
+def _from(plan: Fleet, after_s: float) -> Fleet:
+    """Return a fleet as it is some seconds later: the clock of its people, and what they ask by then."""
+    traffic, place = plan.traffic, zone(plan.traffic.zone)
+    begin = datetime.datetime.fromisoformat(traffic.start)
+    begin = begin if begin.tzinfo is not None else begin.replace(tzinfo=place)
+    start = datetime.datetime.fromtimestamp(begin.timestamp() + after_s, tz=place)
+    years = after_s / (365.25 * 86_400.0)
+    classes = {
+        key: share.model_copy(
+            update={"requests_per_s": share.requests_per_s * (1.0 + share.growth_pu_per_year) ** years}
+        )
+        for key, share in traffic.classes.items()
+    }
+    later = traffic.model_copy(update={"start": start.isoformat(sep=" "), "classes": classes})
+    return plan.model_copy(update={"traffic": later})
 
 
 def books_gap(books: Mapping[str, float]) -> float:

@@ -47,6 +47,9 @@ class Layout(Spec):
     """Most sites at a bus."""
     seed: int = Field(0, ge=0)
     """For random places."""
+    under: str | None = None
+    """Feeder that stands between each site and its bus, one for each: a shipped feeder's name or a file; none if left
+    out."""
     facility: str | None = None
     """The building by name; by its size if left out."""
     tier: Literal["cloud", "edge"] | None = None

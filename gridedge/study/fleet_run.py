@@ -17,6 +17,7 @@ import xarray as xr
 from gridedge import schema
 from gridedge.study import fleet_grid, fleet_layout, fleet_table, store
 from gridedge.study import fleet_words as words
+from gridedge.study.fleet_below import below_of
 from gridedge.study.fleet_model import FleetStudy, FleetStudySpec, load_fleet_study
 from gridedge.study.fleet_result import FleetStudyResult
 from gridedge.study.fleet_swings import fluctuations
@@ -100,7 +101,9 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
     served = {}
     for label, plan in plans.items():
         tell(f"a year of requests at {label}")
-        served[label] = fleet_layout.serve_year(spec, label, placements[label], plan, season)
+        with study.at("layouts", label, "under"):
+            below = below_of(spec, label, study.base)
+        served[label] = fleet_layout.serve_year(spec, label, placements[label], plan, season, below)
     tell("the net's year")
     year = fleet_grid.year_of(spec, season, served)
     lost, lost_grid = {}, {}
@@ -128,13 +131,13 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
     room["single"] = room.index.isin(single)
     base = fleet_table.base_row(year)
     pues = {s.building().name: s.building().pue for one in served.values() for s in one.plan.sites}
-    took_s = time.perf_counter() - began
+    days, took_s = season.time_s.size * season.dt_s / 86_400.0, time.perf_counter() - began
     return FleetStudyResult(
         title=spec.title,
         question=spec.question,
-        answer=words.sentences(spec, table, base, room, swings, pues, season.time_s.size * season.dt_s / 86_400.0),
+        answer=words.sentences(spec, table, base, room, swings, pues, days, served),
         facts=words.facts(spec, season, served, feeder, year, took_s),
-        notes=words.notes(feeder, year, outages, lost_grid, placements, remarks),
+        notes=words.notes(feeder, year, outages, lost_grid, placements, served, remarks),
         table=table,
         base=base,
         elements=fleet_table.elements_table(year, season),

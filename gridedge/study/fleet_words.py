@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def sentences(
     spec: FleetStudySpec, table: pd.DataFrame, base: Mapping[str, Any], room: pd.DataFrame,
-    swings: pd.DataFrame | None, pues: Mapping[str, float], days: float,
+    swings: pd.DataFrame | None, pues: Mapping[str, float], days: float, served: Mapping[str, Served],
 ) -> list[str]:  # fmt: skip
     """Return the answer: what the net feels, what serving costs, what it depends on.
 
@@ -44,11 +44,13 @@ def sentences(
         PUE of each building by name.
     days : float
         Length of what was studied.
+    served : dict
+        By layout.
     """
-    return [_grid(table, base, days), _serving(table, days), _depends(spec, table, room, swings, pues)]
+    return [_grid(table, base, days, served), _serving(table, days), _depends(spec, table, room, swings, pues)]
 
 
-def _grid(table: pd.DataFrame, base: Mapping[str, Any], days: float) -> str:
+def _grid(table: pd.DataFrame, base: Mapping[str, Any], days: float, served: Mapping[str, Served]) -> str:
     connected, drawn = (_per(table, name) for name in ("connection_mw", "peak_mw"))
     new, span = table["overload_new_h"], _span_of(days)
     own = "nor is any without sites"
@@ -68,6 +70,13 @@ def _grid(table: pd.DataFrame, base: Mapping[str, Any], days: float) -> str:
     parts.append(f"network losses rise by {_per(table, 'losses_gwh')} GWh")
     if table["step_percent"].notna().all():
         parts.append(f"losing a site steps the voltage by up to {_per(table, 'step_percent')} %")
+    for label, one in served.items():
+        if one.below is not None:
+            peak = float(one.made.load["p_mw"].values.max())
+            parts.append(
+                f"at {label}, the feeder of the busiest site ({one.below.feeder}) is loaded to "
+                f"{_said(one.below.at(peak)[0])} %, {_said(one.below.loading_percent[0])} % without it"
+            )
     return f"The grid{_order(table)}: {'; '.join(parts)}."
 
 
@@ -170,6 +179,7 @@ def facts(
                 f"{site.building().pue:g} at {site.building().at_load_pu:g} of its load; {_placed(this)}",
             )
         )
+    found += [(f"Feeder of each site, {label}", _feeder(this)) for label, this in served.items() if this.below]
     states = int(year.attrs["hours_solved"]) * year.sizes["case"]
     found.append(
         (
@@ -184,10 +194,17 @@ def facts(
 
 def notes(
     feeder: Any, year: xr.Dataset, outages: xr.Dataset | None, lost_grid: Mapping[str, xr.Dataset],
-    placements: Mapping[str, Placement], more: list[str],
+    placements: Mapping[str, Placement], served: Mapping[str, Served], more: list[str],
 ) -> list[str]:  # fmt: skip
     """Return what must be known before a number is trusted."""
     found = [*feeder.notes, *year.attrs["remarks"]]
+    for label, this in served.items():
+        if this.below is not None:
+            found.append(
+                f"{label}: each site hangs on a feeder of its own like {this.below.feeder}, as that stands; what the "
+                f"net sees of it is read between {this.below.p_mw.size} solved powers, within "
+                f"{this.below.error_mva:.1e} MVA."
+            )
     for label, one in placements.items():
         found += [f"{label}: all sites at once break a limit: {one.breaks}."] if one.breaks else []
         found += [f"{label}: {remark}" for remark in one.remarks if remark.startswith(("Thermal", "Distances"))]
@@ -205,9 +222,10 @@ def not_studied(spec: FleetStudySpec) -> list[str]:
         "Seconds and milliseconds at the meter: flicker, ramps, oscillations; `gridedge run` of one site does.",
         "Stability, protection, short circuit, and reactive limits of the units, which are watched and not enforced.",
         "What lines, transformers and buildings cost, and how long they take to build.",
-        "The feeders below the buses: a site of 10 MW hangs on a feeder that this net does not hold.",
         "Wind and sun by their own weather: generation follows the load.",
     ]
+    if any(one.under is None for one in spec.layouts.values()):
+        found.append("Feeders below the buses, where a layout names none (`under`).")
     if not spec.n_minus_1:
         found.append("Outages of branches and units: n_minus_1 is false.")
     if spec.loss is None:
@@ -280,6 +298,19 @@ def _model(one: Served, key: str) -> str:
     replica = one.plan.how(key).replica
     name = replica.model if isinstance(replica.model, str) else replica.model.name
     return f"{name} ({replica.accelerators} x {replica.accelerator})"
+
+
+def _feeder(one: Served) -> str:
+    below = one.below
+    assert below is not None
+    peak = float(one.made.load["p_mw"].values.max())
+    loading, low = below.at(peak)
+    seen = float(below.above(np.array([peak]))[0][0])
+    full = f"; a site of {one.layout.mw_each:g} MW breaks it: {below.breaks}" if below.breaks else ""
+    return (
+        f"{below.feeder} as it stands, at its bus {below.bus_name}: at the highest {peak:.3g} MW of a site the net "
+        f"sees {seen:.3g} MW, the feeder is loaded to {loading:.0f} % ({below.worst}) and goes down to {low:.3f} pu{full}"
+    )
 
 
 def _placed(one: Served) -> str:

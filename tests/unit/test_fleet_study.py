@@ -9,6 +9,9 @@ import pandapower as pp
 import pytest
 
 from gridedge import InputError, run_fleet, run_hosting
+from gridedge.profiles.traffic.traffic import request_rate
+from gridedge.sites.fleet.model import Fleet
+from gridedge.spec import build
 from gridedge.study.fleet_model import FleetStudySpec, load_fleet_study
 from gridedge.study.fleet_table import COLUMNS
 from gridedge.study.kinds import kind_of
@@ -80,6 +83,25 @@ def test_one_site_cannot_hand_over_and_three_can(result):
     assert result.table.at[THREE, "lost_mw"] == pytest.approx(lost)
     step = result.lost_grid[THREE]["vm_step_pu"].values
     assert result.table.at[THREE, "step_percent"] == pytest.approx(100 * np.abs(step).max())
+
+
+def test_the_stretch_of_a_loss_is_the_year_at_that_hour(result):
+    """With the clocks of people, and what they ask by then: the stretch without a loss draws what the year draws."""
+    hour = int(np.argmax(result.year["p_load_mw"].values))
+    for label, lost in result.lost.items():
+        stretch, year = float(lost["before_mw"].sum()), result.week[label]["p_mw"].sum("tier").values
+        assert stretch == pytest.approx(np.interp(2.33, [0.5, 1.5, 2.5], year[hour : hour + 3]), rel=0.003)
+    from gridedge.study.fleet_layout import _from
+
+    spec = load_fleet_study("dallas-gigawatt").spec
+    traffic = {"zone": spec.zone, "start": "2016-01-01 00:00:00"}
+    traffic["classes"] = {"conversation": {"requests_per_s": 2.0, "growth_pu_per_year": 0.5}}
+    site = {"name": "a", "lat": 32.8, "lon": -96.8, "p_mw": 10}
+    plan = build(Fleet, {"traffic": traffic, "places": [{"name": "p", "lat": 32.8, "lon": -96.8}], "sites": [site]})
+    later = _from(plan, 5367 * 3600.0)
+    year = request_rate(plan.traffic, duration_s=5368 * 3600.0, dt_s=3600.0)["rate_per_s"].values[-1]
+    stretch = request_rate(later.traffic, duration_s=3600.0, dt_s=3600.0)["rate_per_s"].values[0]
+    assert stretch == pytest.approx(year, rel=1e-9)
 
 
 def test_the_answer_is_three_sentences_made_of_the_table(result):
@@ -211,3 +233,41 @@ def test_the_shipped_study_asks_what_it_says():
     assert spec.fluctuation is not None
     again = FleetStudySpec.model_validate(spec.to_dict())
     assert again.hash() == spec.hash()
+
+
+def test_a_feeder_below_hands_up_what_runpp_says():
+    """Two powers of a site on the feeder, one of them between two levels, against plain runpp."""
+    from pathlib import Path
+
+    from gridedge.grid.feeders import load_feeder
+    from gridedge.study.fleet_below import below_of, through
+
+    layouts = {"a": {"sites": 1, "mw_each": 6, "how": "named", "where": "Bus 73", "under": "mv_oberrhein"}}
+    spec = load_fleet_study(small_study(layouts=layouts)).spec
+    below = below_of(spec, "a", Path())
+    for p_mw in (6.0, 2.2):
+        found = []
+        for drawn in (0.0, p_mw):
+            net = copy.deepcopy(load_feeder("mv_oberrhein").net)
+            bus = int(net.bus.index[net.bus["name"] == below.bus_name][0])
+            pp.create_load(net, bus, drawn, drawn * math.tan(math.acos(0.98)))
+            pp.runpp(net, tolerance_mva=1e-10)
+            found.append(net.res_ext_grid[["p_mw", "q_mvar"]].sum().to_numpy())
+        above = np.array([float(v) for v in below.above(np.array(p_mw))])
+        assert above == pytest.approx(found[1] - found[0], abs=2 * below.error_mva + 1e-7)
+        assert above[0] > p_mw  # losses come with it
+        loaded = max(net.res_line["loading_percent"].max(), net.res_trafo["loading_percent"].max())
+        assert below.at(p_mw)[0] == pytest.approx(float(loaded), abs=0.01)
+        assert below.at(p_mw)[1] == pytest.approx(float(net.res_bus["vm_pu"].min()), abs=1e-5)
+    assert below.error_mva < 1e-3
+    drawn = load_fleet_drawn(2.2)
+    assert float(through(drawn, below)["p_mw"][0, 0]) == pytest.approx(above[0], rel=1e-12)
+    assert through(drawn, None) is drawn
+
+
+def load_fleet_drawn(p_mw):
+    """One site in one step."""
+    import xarray as xr
+
+    one = {"p_mw": (("time", "site"), [[p_mw]]), "q_mvar": (("time", "site"), [[0.0]])}
+    return xr.Dataset(one, coords={"time": [0.0], "site": ["a"]})
