@@ -11,6 +11,8 @@ import xarray as xr
 from gridedge.errors import bad
 from gridedge.plot.style import DASHES, LIMIT, PALETTE, blank, text, width_of
 
+_WIDE = 200.0  # from here on, only whole decades are written at the axis
+
 
 def classes_of(latency: Mapping[str, xr.Dataset]) -> list[str]:
     """Return the classes of requests that any layout serves, in order."""
@@ -55,7 +57,8 @@ def latency_figure(latency: Mapping[str, xr.Dataset], key: str) -> go.Figure:
             line={"color": LIMIT, "width": 1.2, "dash": "5px,3px"},
         )
     )  # fmt: skip
-    marks = [m for m in (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4) if low / 10 < m < high * 10]
+    near = (1.0, 2.0, 5.0) if high / low < _WIDE else (1.0,)
+    marks = [k * 10.0**d for d in range(-4, 5) for k in near if low / 10 < k * 10.0**d < high * 10]
     figure.update_xaxes(
         type="log", title_text="time to the first token, network included [s]", tickvals=marks,
         ticktext=[f"{m:g}" for m in marks], range=[np.log10(0.8 * low), np.log10(1.25 * high)],

@@ -22,10 +22,11 @@ Float = NDArray[np.float64]
 _KM_PER_DEGREE = 111.2  # of latitude, on a sphere of 6371 km
 _SPREAD = 0.017  # of the map's height between neighbours of one place: two marks of the least size touch
 _LARGEST_PX, _LEAST_PX, _PLACE_PX = 34.0, 9.0, 26.0
-_ROW_PX = 400
+_WIDTH_PX = 480.0  # of a panel on a desk: its height follows
 _NETWORK, _PEOPLE = "#b8c2cc", "#d5dae0"
-_NAMED_APART = 0.2  # of the map's height between two places whose names are written
-_NAMED = 7  # places
+_NAME_WIDE, _NAME_HIGH = 0.32, 0.1  # of the map's height: room of a name on a phone
+_NEAR_EDGE = 0.14  # of the map's width: a name there would be cut
+_NAMED = 7  # places whose names are written
 
 
 class Asking(Protocol):
@@ -71,6 +72,8 @@ class FleetPicture:
         Whether ``xy`` are longitude and latitude.
     what : str
         "" for a map; else what the drawing is instead.
+    ratio : float
+        How much longer a degree of latitude is than one of longitude; 1 where there are no degrees.
     """
 
     sites: pd.DataFrame
@@ -81,6 +84,7 @@ class FleetPicture:
     places: Sequence[Asking]
     degrees: bool
     what: str
+    ratio: float
 
     @property
     def box(self) -> Float:
@@ -89,13 +93,8 @@ class FleetPicture:
         drawn = np.concatenate(points + ([] if self.degrees else [np.concatenate(self.course)] if self.course else []))
         low, high = np.nanmin(drawn, axis=0), np.nanmax(drawn, axis=0)
         least = 0.2 if self.degrees else 1e-3
-        margin = np.maximum(0.06 * (high - low), least / 2)
+        margin = np.maximum(0.08 * (high - low), least / 2)
         return np.stack([low - margin, high + margin], axis=1)
-
-    @property
-    def ratio(self) -> float:
-        """How much longer a degree of latitude is than one of longitude; 1 where there are no degrees."""
-        return _ratio(self.xy) if self.degrees else 1.0
 
 
 def fleet_picture(sites: pd.DataFrame, net: Drawing, places: Sequence[Asking] = ()) -> FleetPicture:
@@ -145,15 +144,9 @@ def fleet_picture(sites: pd.DataFrame, net: Drawing, places: Sequence[Asking] = 
         shift[k] = step * np.sqrt(nth) * np.array([ratio * np.cos(angle), np.sin(angle)])
     apart = step * (_KM_PER_DEGREE if degrees else 1.0)
     return FleetPicture(
-        sites,
-        where + shift,
-        int(shift.any(axis=1).sum()),
-        apart,
-        course,
-        list(places) if degrees else [],
-        degrees,
-        what,
-    )
+        sites, where + shift, int(shift.any(axis=1).sum()), apart, course, list(places) if degrees else [], degrees,
+        what, ratio,
+    )  # fmt: skip
 
 
 def layout_figure(picture: FleetPicture, layout: str) -> go.Figure:
@@ -161,7 +154,9 @@ def layout_figure(picture: FleetPicture, layout: str) -> go.Figure:
 
     All layouts of a picture have one scale, for places and for sizes.
     """
-    figure = blank(layout, row_px=_ROW_PX)
+    (west, east), (south, north) = picture.box
+    high = _WIDTH_PX * (north - south) * picture.ratio / (east - west)
+    figure = blank(layout, row_px=round(float(np.clip(high, 200.0, 480.0))))
     _below(figure, picture)
     mine = np.flatnonzero((picture.sites["layout"] == layout).to_numpy())
     largest = float(picture.sites["size_mw"].max())
@@ -236,19 +231,30 @@ def _below(figure: go.Figure, picture: FleetPicture) -> None:
             hovertemplate="%{text}<extra></extra>",
         )
     )  # fmt: skip
-    (_, _), (south, north) = picture.box
+    (west, east), (south, north) = picture.box
     named: list[Asking] = []
     for k in np.argsort(-weight, kind="stable").tolist():
         one = picture.places[k]
-        away = [np.hypot((one.lon - o.lon) / picture.ratio, one.lat - o.lat) for o in named]
-        if min(away, default=np.inf) > _NAMED_APART * (north - south):
+        across = (one.lon - west) / (east - west)
+        if not _NEAR_EDGE < across < 1.0 - _NEAR_EDGE:
+            continue
+        high = north - south
+        near = [
+            abs(one.lon - o.lon) / picture.ratio < _NAME_WIDE * high and abs(one.lat - o.lat) < _NAME_HIGH * high
+            for o in named
+        ]
+        if not any(near):
             named.append(one)
-            figure.add_annotation(
-                text=text(one.name.title()), x=one.lon, y=one.lat, showarrow=False, yshift=-20,
-                font={"size": 11, "color": MUTED},
-            )  # fmt: skip
         if len(named) == _NAMED:
             break
+    figure.add_trace(  # a trace, no annotation: marks lie above the names
+        go.Scatter(
+            x=[p.lon for p in named], y=[p.lat for p in named], mode="markers+text", hoverinfo="skip", showlegend=False,
+            marker={"size": _PLACE_PX, "color": "rgba(0,0,0,0)", "line": {"width": 0}},  # the name stands below it
+            text=[text(p.name.title()) for p in named], textfont={"size": 11, "color": MUTED},
+            textposition="bottom center",
+        )
+    )  # fmt: skip
 
 
 def _axes(figure: go.Figure, picture: FleetPicture) -> None:

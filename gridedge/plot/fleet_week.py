@@ -54,7 +54,8 @@ def week_figure(week: Mapping[str, xr.Dataset], year: xr.Dataset) -> go.Figure:
             lines.append((_HOMES, data["homes_mw"].values))
         for name, value in lines:
             k = _LOOKS.get(name, 2)
-            _held(figure, start, time_s, value, dt_s, name, "MW", PALETTE[k], row, dash=DASHES[k])
+            dash = DASHES[k] if len(lines) > 1 else "solid"
+            _held(figure, start, time_s, value, dt_s, name, "MW", PALETTE[k], row, dash=dash)
             top = max(top, float(np.nanmax(value)))
     _heaviest(figure, start, year, begin, end, rows=1 + len(week))
     figure.update_yaxes(title_text="MW", range=[0.0, 1.08 * max(top, 1e-9)])
@@ -83,7 +84,7 @@ def _heaviest(
     # written where the net is lightest: at the foot of the first panel, to the left or right of the hour
     late = at_s > (begin + end) / 2
     figure.add_annotation(
-        text=f"heaviest hour, {x[0].replace('T', ' ')[:16]}", x=x[0] if late else x[1], y=0, xref="x", yref="y domain",
+        text="heaviest hour", x=x[0] if late else x[1], y=0, xref="x", yref="y domain",
         xanchor="right" if late else "left", yanchor="bottom", showarrow=False, font={"size": 11, "color": MUTED},
         bgcolor="rgba(255,255,255,0.75)", borderpad=1,
     )  # fmt: skip

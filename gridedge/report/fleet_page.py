@@ -187,9 +187,9 @@ def fleet_page(result: FleetStudy) -> str:
         landing=tables.landing_rows(result.lost, result.lost_grid, result.sites),
         latency=_safe(plots.latencies(result)),
         traces=_safe(plots.traces(result)),
-        swings=_table(result.swings, _SWINGS),
-        footprint=_table(result.footprint, _FOOTPRINT),
-        request=_table(result.request, _REQUEST),
+        swings=tables.frame_rows(result.swings, _SWINGS),
+        footprint=tables.frame_rows(result.footprint, _FOOTPRINT),
+        request=tables.frame_rows(result.request, _REQUEST),
         room=_safe(plots.room(result)),
         assumptions=assumption_rows(result),
         marks=marks(result),
@@ -199,12 +199,3 @@ def fleet_page(result: FleetStudy) -> str:
 
 def _safe(made: Sequence[Plot]) -> list[tuple[Plot, Markup]]:
     return [(plot, Markup(plot.data)) for plot in made]
-
-
-def _table(
-    frame: pd.DataFrame | None, names: Mapping[str, tuple[str, str]]
-) -> tuple[list[tuple[str, str]], list[tuple[str, list[str]]]]:
-    """Return heads and rows; none where there is no table."""
-    if frame is None or frame.empty:
-        return [], []
-    return tables.heads(frame, names), tables.frame_rows(frame, names)

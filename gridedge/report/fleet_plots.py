@@ -41,10 +41,12 @@ def maps(result: FleetStudy, layouts: Sequence[str]) -> tuple[list[Plot], str]:
         words += " Grey circles: where people ask, by their number."
     if picture.moved:
         apart = f"{picture.apart:.1f} km" if picture.degrees else f"{picture.apart:.2g} of the scheme's width"
-        where = "place of their town" if picture.degrees else "bus"
+        one = picture.moved == 1
+        where = f"place of {'its' if one else 'their'} town" if picture.degrees else "bus"
+        who = f"One site shares the {where}" if one else f"{picture.moved} sites share the {where}"
         words += (
-            f" {picture.moved} sites share the {where} with another one and are drawn beside it, on a spiral of "
-            f"{apart} a step: that is for the eye, and says nothing of where they are."
+            f" {who} with another one and {'is' if one else 'are'} drawn beside it, on a spiral of {apart} a step: "
+            "that is for the eye, and says nothing of where a site is."
         )
     return made, words
 
@@ -55,11 +57,15 @@ def week(result: FleetStudy) -> list[Plot]:
 
     if not result.week:
         return []
+    load, words = result.year["p_load_mw"].values, ""
+    if np.isfinite(load).any():
+        passed = np.timedelta64(round(float(result.year["time"].values[np.nanargmax(load)])), "s")
+        words = f", {str(np.datetime64(str(result.year.attrs['start']), 's') + passed).replace('T', ' ')[:16]},"
     return [
         drawn(
             "plot-week", "A week with the heaviest hour: load by tier", lambda: week_figure(result.week, result.year),
             "Power at the meters, means of steps, local time; the panels of the layouts have one scale. The heaviest "
-            "hour is that of the net's own load.",
+            f"hour{words} is that of the net's own load.",
         )
     ]  # fmt: skip
 

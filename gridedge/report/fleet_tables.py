@@ -44,6 +44,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 _OF_BASE = ("overload_h", "vm_pu_min", "vm_pu_max", "not_converged_h")  # mean the same with and without sites
 _MOST_OUTAGES = 30  # branches that outages newly overload, in the table
+_NO_REQUEST = 0.005  # what is left of the difference of two sums of 1e9 requests
 _TAKERS = 3  # sites that take on most, by name
 
 
@@ -116,9 +117,11 @@ def cell(value: Any, unit: str = "", times: float = 1.0) -> str:
     if value is None or np.isnan(float(value)):
         return DASH
     shown = float(value) * times + 0.0  # plus zero: no minus before nothing
-    if unit == "requests" and abs(shown) >= 1e6:
-        return f"{number(shown / 1e6)} million"
-    return number(shown, unit)
+    if unit == "requests":
+        if abs(shown) < _NO_REQUEST:
+            return "0"
+        return f"{number(shown / 1e6)} million" if abs(shown) >= 1e6 else number(shown)
+    return number(float(f"{shown:.3g}")) if unit == "%" else number(shown, unit)
 
 
 def base_words(base: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -250,18 +253,16 @@ def _mw(value: float) -> str:
     return number(float(f"{value + 0.0:.3g}") + 0.0)
 
 
-def frame_rows(table: pd.DataFrame, names: Mapping[str, tuple[str, str]]) -> list[tuple[str, list[str]]]:
-    """Return a table's rows as text, the columns that ``names`` gives unit and words for, in its order."""
-    kept = [name for name in names if name in table]
-    return [
-        (str(label), [cell(row[name], names[name][0]) for name in kept])
-        for label, row in zip(table.index.tolist(), table.to_dict("records"), strict=True)
+def frame_rows(table: pd.DataFrame | None, names: Mapping[str, tuple[str, str]]) -> tuple[list[str], list[Row]]:
+    """Return a table turned round: its labels, and a row for each quantity of ``names`` (unit, words) that it has."""
+    if table is None or table.empty:
+        return [], []
+    rows = [
+        Row(words, unit, "", [cell(v, unit) for v in table[name].tolist()])
+        for name, (unit, words) in names.items()
+        if name in table and table[name].notna().any()
     ]
-
-
-def heads(table: pd.DataFrame, names: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return words and unit of the columns that :func:`frame_rows` shows."""
-    return [(words, unit) for name, (unit, words) in names.items() if name in table]
+    return [str(label) for label in table.index], rows
 
 
 def binding_rows(sites: pd.DataFrame, layouts: Sequence[str]) -> list[tuple[str, str, list[str]]]:
