@@ -24,7 +24,7 @@ def traces_figure(traces: xr.Dataset) -> go.Figure:
     away = p - p.mean(axis=1, keepdims=True)
     swing = np.abs(away).max(axis=1)
     calm = [k for k in range(len(names)) if swing[k] < _CALM * swing.max()]
-    titles = [*names, *(["the calm ones close up: deviation from their means"] if calm else [])]
+    titles = [*names, *(["the calm ones close up, about their means"] if calm else [])]
     figure = blank("The same power, minute by minute", row_titles=titles, row_px=125, gap_px=34)
     time_min = traces["time"].values / 60.0
     low, high = float(p.min()), float(p.max())
