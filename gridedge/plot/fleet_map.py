@@ -59,7 +59,8 @@ class FleetPicture:
         By site: ``layout``, ``site``, ``bus``, ``bus_name``, ``vn_kv`` [kV], ``size_mw``, ``mean_mw``, ``peak_mw``,
         ``capacity_mw`` [MW], ``binding``, ``limit``, ``element``, ``step_percent`` [%].
     xy : ndarray, shape (site, 2)
-        Where each mark stands: longitude and latitude, or a place in the scheme.
+        Where each mark stands: longitude and latitude, or a place in the scheme; NaN for a site at a bus that hangs
+        together with no large part of the net, which is not drawn.
     moved : int
         Marks that stand beside the place of their site, because others have the same.
     apart : float
@@ -134,11 +135,14 @@ def fleet_picture(sites: pd.DataFrame, net: Drawing, places: Sequence[Asking] = 
     elif net.places.geographic and net.places.xy is not None:
         course = _courses(net, net.places.xy)
     ratio = _ratio(where) if degrees else 1.0
-    span = np.ptp(np.concatenate([where, *([np.array([[p.lon, p.lat] for p in places])] if places else [])]), axis=0)
+    drawn = np.concatenate([where, *([np.array([[p.lon, p.lat] for p in places])] if places and degrees else [])])
+    span = np.nanmax(drawn, axis=0) - np.nanmin(drawn, axis=0) if np.isfinite(drawn).any() else np.zeros(2)
     step = _SPREAD * max(float(span.max()), 0.2 if degrees else 1e-3)
     shift = np.zeros_like(where)
     seen: dict[tuple[Any, ...], int] = {}
     for k, key in enumerate(zip(sites["layout"], *np.round(where, 4).T.tolist(), strict=True)):
+        if not np.isfinite(where[k]).all():
+            continue  # nowhere in the scheme: beside nobody
         nth = seen[key] = seen.get(key, -1) + 1
         angle = nth * np.pi * (3.0 - np.sqrt(5.0))
         shift[k] = step * np.sqrt(nth) * np.array([ratio * np.cos(angle), np.sin(angle)])

@@ -37,6 +37,9 @@ def maps(result: FleetStudy, layouts: Sequence[str]) -> tuple[list[Plot], str]:
     if picture.what:
         lacking = int(result.sites[["lat", "lon"]].isna().any(axis=1).sum())
         words += f" This is {picture.what}: {lacking} of {len(result.sites)} sites have no coordinates."
+        hidden = int((~np.isfinite(picture.xy)).any(axis=1).sum())
+        if hidden:
+            words += f" Not drawn, outside the largest part of the net that hangs together: {hidden} of them."
     elif picture.places:
         words += " Grey circles: where people ask, by their number."
     if picture.moved:

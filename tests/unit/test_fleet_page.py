@@ -297,6 +297,10 @@ def test_without_coordinates_the_scheme_is_drawn_and_called_so(result):
     assert len(picture.course) == 2
     page = fleet_page(dataclasses.replace(result, sites=missing))
     assert "a scheme, not a map: near means electrically near: 1 of 4 sites have no coordinates" in page
+    apart = dataclasses.replace(result.drawing, ends=np.array([[0, 1]]), label=["line:0"], course=[np.empty((0, 2))],
+                                z_ohm=np.array([1.0]))  # fmt: skip
+    page = fleet_page(dataclasses.replace(result, sites=missing, drawing=apart))
+    assert "outside the largest part of the net that hangs together: 1 of them" in page
     nothing = dataclasses.replace(result.drawing, ends=np.empty((0, 2), dtype=np.intp), label=[], course=[],
                                   z_ohm=np.empty(0))  # fmt: skip
     page = fleet_page(dataclasses.replace(result, sites=missing, drawing=nothing))
