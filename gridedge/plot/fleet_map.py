@@ -255,7 +255,7 @@ def _below(figure: go.Figure, picture: FleetPicture) -> None:
         go.Scatter(
             x=[p.lon for p in named], y=[p.lat for p in named], mode="markers+text", hoverinfo="skip", showlegend=False,
             marker={"size": _PLACE_PX, "color": "rgba(0,0,0,0)", "line": {"width": 0}},  # the name stands below it
-            text=[text(p.name.title()) for p in named], textfont={"size": 11, "color": MUTED},
+            text=[text(p.name) for p in named], textfont={"size": 10, "color": MUTED},
             textposition="bottom center",
         )
     )  # fmt: skip

@@ -41,7 +41,7 @@ def maps(result: FleetStudy, layouts: Sequence[str]) -> tuple[list[Plot], str]:
         if hidden:
             words += f" Not drawn, outside the largest part of the net that hangs together: {hidden} of them."
     elif picture.places:
-        words += " Grey circles: where people ask, by their number."
+        words += " Grey circles: where people ask, by the weight that the study gives them."
     if picture.moved:
         apart = f"{picture.apart:.1f} km" if picture.degrees else f"{picture.apart:.2g} of the scheme's width"
         one = picture.moved == 1
