@@ -103,7 +103,7 @@ def hosting_picture(table: pd.DataFrame, net: Drawing) -> HostingPicture:
     at = {bus: k for k, bus in enumerate(net.bus.tolist())}
     rows = [at[bus] for bus in table.index.tolist()]
     return HostingPicture(
-        xy[rows], table["capacity_mw"].to_numpy(float), table["binding"].tolist(), _words(table),
+        xy[rows], table["capacity_mw"].to_numpy(float), table["binding"].tolist(), bus_words(table),
         [c for c in course if np.isfinite(c).all()], degrees, what,
     )  # fmt: skip
 
@@ -186,7 +186,8 @@ def _title(words: str, picture: HostingPicture) -> str:
     return f"{words} ({picture.what})" if picture.what else words
 
 
-def _words(table: pd.DataFrame) -> list[str]:
+def bus_words(table: pd.DataFrame) -> list[str]:
+    """Return what is known of each bus of published answers, in lines that plotly shows."""
     said = []
     for bus, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
         where = f" at {row['element']}" if row["element"] else ""

@@ -194,8 +194,8 @@ def lose_sites(spec: FleetStudySpec, one: Served, hour: int, season: Season) -> 
     -------
     Dataset
         By ``case``, the site that is lost: ``lands_mw(case, site)``, mean of the stretch's last five minutes, beside
-        ``before_mw(site)``, the same five minutes without a loss [MW]; ``late(case, class)`` and ``refused(case, class)``
-        beyond those of the same stretch without a loss, ``rerouted(case)``, requests that the others took on more;
+        ``before_mw(site)``, the same five minutes without a loss [MW]; ``late(case, class)`` and
+        ``refused(case, class)`` beyond those of the same stretch without a loss, ``rerouted(case)``, requests that the others took on more;
         ``books_gap`` of the worst case.  For the case that loses most, ``p_mw(time, site)``, ``refused_per_s(time)``
         and ``late_per_s(time)``.
     """
@@ -208,7 +208,12 @@ def lose_sites(spec: FleetStudySpec, one: Served, hour: int, season: Season) -> 
 
     def run(outages: tuple[Outage, ...]) -> FleetResult:
         return fleet(
-            plan, duration_s=steps * loss.dt_s, dt_s=loss.dt_s, outdoor_c=outdoor_c, outages=outages, curves=one.curves
+            plan,
+            duration_s=steps * loss.dt_s,
+            dt_s=loss.dt_s,
+            outdoor_c=outdoor_c,
+            outages=outages,
+            curves=one.curves,
         )
 
     whole = run(())

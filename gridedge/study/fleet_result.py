@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from gridedge.grid.drawing import Drawing
     from gridedge.planning.placement import Placement
+    from gridedge.sites.fleet.model import Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,8 @@ class FleetStudyResult:
         Versions, hashes, engine, time taken.
     out : Path or None
         Folder the result was written to.
+    places : tuple of Place
+        Where people ask.
     """
 
     title: str
@@ -103,3 +107,11 @@ class FleetStudyResult:
     not_studied: list[str]
     manifest: dict[str, Any]
     out: Path | None = field(default=None)
+    places: tuple[Place, ...] = ()
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, str]]:
+        """Unit and meaning of each column of the table."""
+        from gridedge.study.fleet_table import COLUMNS
+
+        return COLUMNS

@@ -158,6 +158,7 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
         assumptions=words.assumptions(spec, served, next(iter(carbon.values()))),
         not_studied=words.not_studied(spec),
         manifest=words.manifest(spec, feeder, year, outages, lost, served, began),
+        places=places,
     )
 
 

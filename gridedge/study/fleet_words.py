@@ -309,7 +309,8 @@ def _feeder(one: Served) -> str:
     full = f"; a site of {one.layout.mw_each:g} MW breaks it: {below.breaks}" if below.breaks else ""
     return (
         f"{below.feeder} as it stands, at its bus {below.bus_name}: at the highest {peak:.3g} MW of a site the net "
-        f"sees {seen:.3g} MW, the feeder is loaded to {loading:.0f} % ({below.worst}) and goes down to {low:.3f} pu{full}"
+        f"sees {seen:.3g} MW, the feeder is loaded to {loading:.0f} % ({below.worst}) and goes down to {low:.3f} "
+        f"pu{full}"
     )
 
 
