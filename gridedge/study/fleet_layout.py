@@ -195,12 +195,12 @@ def lose_sites(spec: FleetStudySpec, one: Served, hour: int, season: Season) -> 
     Dataset
         By ``case``, the site that is lost: ``lands_mw(case, site)``, mean of the stretch's last five minutes, beside
         ``before_mw(site)``, the same five minutes without a loss [MW]; ``late(case, class)`` and
-        ``refused(case, class)`` beyond those of the same stretch without a loss, ``rerouted(case)``, requests that the others took on more;
-        ``books_gap`` of the worst case.  For the case that loses most, ``p_mw(time, site)``, ``refused_per_s(time)``
-        and ``late_per_s(time)``.
+        ``refused(case, class)`` beyond those of the same stretch without a loss, ``rerouted(case)``, requests that the
+        others took on more; ``books_gap`` of the worst case.  For the case that loses most, ``p_mw(time, site)``,
+        ``refused_per_s(time)`` and ``late_per_s(time)``.
     """
-    assert spec.loss is not None
-    loss = spec.loss
+    loss = spec.losing()
+    assert loss is not None
     plan = _from(one.plan, float(season.time_s[hour]))
     steps = round(loss.window_s / loss.dt_s)
     now_c = float(one.outdoor_c.values[round(float(season.time_s[hour]) / spec.step_s)])

@@ -141,10 +141,10 @@ class FleetStudySpec(Spec):
     """What every hour is held against; what the net breaks without the sites is told apart."""
     n_minus_1: bool = quantity(True, mark="chosen", source="as planners are asked to")
     """Whether every outage of a branch or unit is solved at the heaviest hour."""
-    loss: Loss | None = Loss()
-    """How the loss of one site is looked at; null leaves it out."""
-    fluctuation: Fluctuating | None = Fluctuating()
-    """How fluctuations are made; null leaves them out."""
+    loss: Loss | bool = Loss()
+    """How the loss of one site is looked at; false leaves it out."""
+    fluctuation: Fluctuating | bool = Fluctuating()
+    """How fluctuations are made; false leaves them out."""
     cooling: dict[str, str] = quantity(
         {"cloud": "evaporative", "edge": "dry"},
         mark="assumed",
@@ -193,10 +193,20 @@ class FleetStudySpec(Spec):
             raise bad("the net has no year of its own", self.feeder, cure)
         if self.feeder == OWN_YEAR and self.background is not None:
             raise bad("the net has a year of its own", self.feeder, "Leave background out.")
-        if self.fluctuation is not None and self.fluctuation.asks not in (None, *self.traffic):
-            asks = str(self.fluctuation.asks)
+        swings = self.swings()
+        if swings is not None and swings.asks not in (None, *self.traffic):
+            asks = str(swings.asks)
             raise bad("fluctuation.asks names a class that nobody asks for", asks, nearest(asks, self.traffic))
         return self
+
+    def losing(self) -> Loss | None:
+        """Return how the loss of one site is looked at; None where it is not."""
+        return self.loss if isinstance(self.loss, Loss) else Loss() if self.loss else None
+
+    def swings(self) -> Fluctuating | None:
+        """Return how fluctuations are made; None where they are not."""
+        known = self.fluctuation
+        return known if isinstance(known, Fluctuating) else Fluctuating() if known else None
 
     def kept_limits(self) -> dict[str, Any]:
         """Return the limits that there are, as the verbs take them."""

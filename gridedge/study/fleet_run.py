@@ -107,7 +107,7 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
     tell("the net's year")
     year = fleet_grid.year_of(spec, season, served)
     lost, lost_grid = {}, {}
-    if spec.loss is not None:
+    if spec.losing() is not None:
         for label, one in served.items():
             tell(f"losing each site of {label}")
             lost[label] = fleet_layout.lose_sites(spec, one, season.heaviest, season)
@@ -117,7 +117,7 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
         tell("every outage at the heaviest hour")
         outages = fleet_grid.outages_of(season, served, executor)
     tell("fluctuations, carbon and what else would fit")
-    swings, traces, remarks = fluctuations(spec, served) if spec.fluctuation is not None else (None, None, [])
+    swings, traces, remarks = fluctuations(spec, served) if spec.swings() is not None else (None, None, [])
     carbon = {label: fleet_table.footprint_of(spec, one) for label, one in served.items()}
     rows = {
         label: fleet_table.row(one, year, outages, lost.get(label), lost_grid.get(label), carbon[label])

@@ -38,7 +38,7 @@ def fluctuations(spec: FleetStudySpec, served: Mapping[str, Served]) -> tuple[pd
     """
     import pandas as pd
 
-    how = spec.fluctuation
+    how = spec.swings()
     assert how is not None
     asks = how.asks or next(iter(spec.traffic))
     made: dict[str, Swings] = {}

@@ -121,11 +121,12 @@ def _depends(
             f"the PUEs of the buildings, from {pues[low]:g} ({low}) to {pues[high]:g} ({high}), partly assumed: the "
             f"computers alone differ by {spread:.1f} %"
         )
-    if swings is not None and spec.fluctuation is not None and table["rho"].notna().any():
+    how = spec.swings()
+    if swings is not None and how is not None and table["rho"].notna().any():
         most = str(table["sites"].idxmax())
         sd, each = _at(table, most, "sd_mw"), _at(table, most, "sd_site_mw")
         parts.append(
-            f"what sites have in common: with rates that correlate by {spec.fluctuation.common_pu:g} (assumed), "
+            f"what sites have in common: with rates that correlate by {how.common_pu:g} (assumed), "
             f"{most} deviate by {_said(sd)} MW about their shape, {sd / each:.0f} times one of them (rho "
             f"{_at(table, most, 'rho'):.2f}), the same inference in one campus by "
             f"{_said(_at(swings, CAMPUS, 'sd_mw'))} MW, and synchronous training by "
@@ -228,10 +229,10 @@ def not_studied(spec: FleetStudySpec) -> list[str]:
         found.append("Feeders below the buses, where a layout names none (`under`).")
     if not spec.n_minus_1:
         found.append("Outages of branches and units: n_minus_1 is false.")
-    if spec.loss is None:
-        found.append("The loss of a site: loss is null.")
-    if spec.fluctuation is None:
-        found.append("Fluctuations: fluctuation is null.")
+    if spec.losing() is None:
+        found.append("The loss of a site: loss is false.")
+    if spec.swings() is None:
+        found.append("Fluctuations: fluctuation is false.")
     return found
 
 

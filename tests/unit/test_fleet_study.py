@@ -139,7 +139,7 @@ def test_all_else_equal_the_energy_is_as_the_pue():
     where = {"sites": 1, "mw_each": 3, "how": "named", "where": "Bus 73"}
     study = small_study(
         layouts={"a": where | {"facility": "campus"}, "b": where | {"facility": "edge"}},
-        loss=None, fluctuation=None, n_minus_1=False,
+        loss=False, fluctuation=False, n_minus_1=False,
     )  # fmt: skip
     table = run_fleet(study).table
     assert table.at["a", "it_gwh"] == pytest.approx(table.at["b", "it_gwh"], rel=1e-12)
@@ -156,14 +156,14 @@ def test_filled_sites_have_as_many_computers_as_their_building_allows():
     where = {"sites": 1, "mw_each": 3, "how": "named", "where": "Bus 73"}
     study = small_study(
         layouts={"a": where | {"facility": "campus"}, "b": where | {"facility": "edge"}},
-        loss=None, fluctuation=None, n_minus_1=False, computers="filled",
+        loss=False, fluctuation=False, n_minus_1=False, computers="filled",
     )  # fmt: skip
     count = run_fleet(study).table["accelerators"]
     assert count["a"] > 1.1 * count["b"]
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    study = small_study(loss=None, fluctuation=None, n_minus_1=False)
+    study = small_study(loss=False, fluctuation=False, n_minus_1=False)
     made = run_fleet(study, out=tmp_path / "out")
     names = {path.name for path in made.out.iterdir()}
     assert {
@@ -229,8 +229,8 @@ def test_the_shipped_study_asks_what_it_says():
         "1 x 1 GW": (1, 1000.0), "10 x 100 MW": (10, 100.0), "20 x 50 MW": (20, 50.0), "100 x 10 MW": (100, 10.0)
     }  # fmt: skip
     assert spec.n_minus_1
-    assert spec.loss is not None
-    assert spec.fluctuation is not None
+    assert spec.losing() is not None
+    assert spec.swings() is not None
     again = FleetStudySpec.model_validate(spec.to_dict())
     assert again.hash() == spec.hash()
 
