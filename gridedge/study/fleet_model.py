@@ -151,6 +151,9 @@ class FleetStudySpec(Spec):
         source="large campuses evaporate water, small sites do not",
     )
     """Way of cooling by tier, for the water."""
+    carbon: str | None = None
+    """CSV file with the column carbon_g_per_kwh, a row for each hour from the start on; the mean of `factors` with its
+    daily shape if left out."""
     factors: FootprintFactors = FootprintFactors()
     """Carbon and water of a kilowatt-hour, carbon embodied in hardware."""
     device: Device = Device()

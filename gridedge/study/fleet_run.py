@@ -93,6 +93,10 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
         season = fleet_grid.season_of(spec, feeder.net)
     with study.at("places"):
         places = fleet_layout.places_of(spec, feeder.net)
+    intensity = None
+    if spec.carbon is not None:
+        with study.at("carbon"):
+            intensity = fleet_table.carbon_series(study.base / spec.carbon)
     tell("placing sites")
     with study.at("layouts"):
         placements = fleet_layout.place_layouts(spec, feeder.net)
@@ -118,7 +122,7 @@ def _solve(study: FleetStudy, executor: Executor | None, tell: Callable[[str], N
         outages = fleet_grid.outages_of(season, served, executor)
     tell("fluctuations, carbon and what else would fit")
     swings, traces, remarks = fluctuations(spec, served) if spec.swings() is not None else (None, None, [])
-    carbon = {label: fleet_table.footprint_of(spec, one) for label, one in served.items()}
+    carbon = {label: fleet_table.footprint_of(spec, one, intensity) for label, one in served.items()}
     rows = {
         label: fleet_table.row(one, year, outages, lost.get(label), lost_grid.get(label), carbon[label])
         for label, one in served.items()

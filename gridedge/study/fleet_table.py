@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from gridedge.errors import bad, nearest
 from gridedge.sites.fleet.footprint import Footprint, TierUse, footprint, per_request
 from gridedge.study.fleet_model import FleetStudySpec
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from gridedge.grid.season import Season
     from gridedge.study.fleet_layout import Served
 
+_CARBON = "carbon_g_per_kwh"
 COLUMNS: dict[str, tuple[str, str]] = {
     "sites": ("", "sites"),
     "connection_mw": ("MW", "connections together"),
@@ -147,15 +150,40 @@ def row(
     return {name: found[name] for name in COLUMNS}
 
 
-def footprint_of(spec: FleetStudySpec, one: Served) -> Footprint:
-    """Return carbon and water of a layout's year."""
+def carbon_series(path: Path) -> xr.DataArray:
+    """Read the hourly carbon intensity of the grid, in g/kWh.
+
+    Raises
+    ------
+    InputError
+        If the file is none, or holds no such column, or something that is no number.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise bad("the carbon intensity cannot be read", f"{path}: {error}", "Give a CSV file.") from error
+    if _CARBON not in table:
+        cure = f"{nearest(_CARBON, table.columns)} Name one column {_CARBON}, a row for each hour."
+        raise bad(f"{path.name} has no column {_CARBON}", ", ".join(map(str, table.columns)), cure)
+    values = pd.to_numeric(table[_CARBON], errors="coerce").to_numpy(float)
+    wrong = np.flatnonzero(~np.isfinite(values) | (values < 0))
+    if wrong.size:
+        value = f"row {int(wrong[0]) + 2}: {table[_CARBON].iloc[int(wrong[0])]}"
+        raise bad(f"{path.name} holds no carbon intensity", value, "Give g/kWh, 0 or more, in each row.")
+    return xr.DataArray(values, dims="time", coords={"time": 3600.0 * np.arange(values.size)})
+
+
+def footprint_of(spec: FleetStudySpec, one: Served, carbon: xr.DataArray | None = None) -> Footprint:
+    """Return carbon and water of a layout's year, by an hourly carbon intensity or the default one."""
     load = one.made.load
     mwh = {name: load[name].values.sum(axis=0) for name in ("p_mw", "p_it_mw")}
     with np.errstate(invalid="ignore", divide="ignore"):
         pue = np.where(mwh["p_it_mw"] > 0, mwh["p_mw"] / mwh["p_it_mw"], 1.0)
     return footprint(
         load, pue=pue, cooling=[spec.cooling.get(str(t), "mixed") for t in load["tier"].values],
-        accelerators=load["accelerators"].values, factors=spec.factors,
+        accelerators=load["accelerators"].values, factors=spec.factors, carbon=carbon,
         requests=one.made.flow.by_site["served"].sum("class").values,
     )  # fmt: skip
 

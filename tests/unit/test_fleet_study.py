@@ -152,6 +152,24 @@ def test_all_else_equal_the_energy_is_as_the_pue():
     assert np.isnan(table["n1_new"]).all()
 
 
+def test_carbon_follows_the_hours_that_are_given(tmp_path):
+    from gridedge.study.fleet_run import fleet_table
+
+    path = tmp_path / "carbon.csv"
+    path.write_text("carbon_g_per_kwh\n" + "\n".join(["100"] * 12 + ["300"] * 12) + "\n", encoding="utf-8")
+    where = {"layouts": {"a": ONE_MW}, "loss": False, "fluctuation": False, "n_minus_1": False}
+    made = run_fleet(small_study(**where, carbon=str(path)))
+    p_mw = made.week["a"]["p_mw"].sum("tier").values
+    kt = float(p_mw[:48].sum() * 100 + p_mw[48:].sum() * 300) * 0.25 / 1e6
+    assert made.table.at["a", "carbon_kt"] == pytest.approx(kt, rel=1e-12)
+    for text, message in (("co2\n1\n", "no column carbon_g_per_kwh"), ("carbon_g_per_kwh\n5\n-1\n", "row 3: -1")):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=message):
+            fleet_table.carbon_series(path)
+    with pytest.raises(InputError, match=r"cannot be read .got .*none.csv"):
+        run_fleet(small_study(**where, carbon="none.csv"))
+
+
 def test_filled_sites_have_as_many_computers_as_their_building_allows():
     where = {"sites": 1, "mw_each": 3, "how": "named", "where": "Bus 73"}
     study = small_study(
