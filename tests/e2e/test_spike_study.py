@@ -10,6 +10,7 @@ import pytest
 import gridedge
 from gridedge import sources
 from gridedge.errors import InputError
+from gridedge.study.fleet_model import load_fleet_study
 from gridedge.study.hosting_model import load_hosting
 from gridedge.study.kinds import kind_of
 from gridedge.study.model import load_study
@@ -37,6 +38,9 @@ def test_every_shipped_study_loads():
     for name in names:
         if kind_of(name) == "hosting":
             assert load_hosting(name).spec.question, name
+            continue
+        if kind_of(name) == "fleet":
+            assert load_fleet_study(name).spec.layouts, name
             continue
         spec = load_study(name).spec
         assert spec.title, name
