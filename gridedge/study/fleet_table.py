@@ -32,7 +32,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "late_pu": ("pu", "requests late: network, queue, or slow inside a replica"),
     "refused_pu": ("pu", "requests refused"),
     "network_ms": ("ms", "mean time on the network"),
-    "losses_gwh": ("GWh", "network losses more than without sites"),
+    "losses_gwh": ("GWh", "network losses more than without sites, feeders below included"),
     "overload_new_branches": ("", "branches newly overloaded in some hour"),
     "overload_new_h": ("branch h", "hours of new overloads"),
     "overload_worse_h": ("branch h", "hours of own overloads made worse"),
@@ -94,6 +94,9 @@ def row(
     x, base, per_h = year.sel(case=label), year.sel(case="base"), _hours(year)
     both = x["converged"] & base["converged"]
     total = one.made.load["p_mw"].values.sum(axis=1)
+    below_mwh = 0.0
+    if one.below is not None:
+        below_mwh = float(one.steps["p_mw"].values.sum()) * per_h - float(tiers["meter_mwh"].sum())
     it, meter = float(tiers["it_mwh"].sum()), float(tiers["meter_mwh"].sum())
     whole = {str(k): float(v) for k, v in carbon.table().loc["all"].to_dict().items()}
     found: dict[str, Any] = {
@@ -108,7 +111,7 @@ def row(
         "late_pu": missed / offered,
         "refused_pu": sum(b["refused"] for b in flow.books.values()) / offered,
         "network_ms": 1e3 * sum(flow.network_s[c] * n for c, n in taken.items()) / sum(taken.values()),
-        "losses_gwh": float((x["pl_mw"] - base["pl_mw"]).where(both).sum()) * per_h / 1e3,
+        "losses_gwh": (float((x["pl_mw"] - base["pl_mw"]).where(both).sum()) * per_h + below_mwh) / 1e3,
         "overload_new_branches": int((x["overload_new_h"] > 0).sum()),
         "overload_new_h": float(x["overload_new_h"].sum()),
         "overload_worse_h": float(x["overload_worse_h"].sum()),
