@@ -21,6 +21,7 @@ from gridedge.profiles.traffic.week import week_seconds, zone
 from gridedge.sites.facility import high_side, metered_power, tan_phi
 from gridedge.sites.fleet.capacity import Kind, accelerators_of, holds, kinds_of
 from gridedge.sites.fleet.device import home_load
+from gridedge.sites.fleet.holding import HoldBack, most_at_work
 from gridedge.sites.fleet.model import Fleet, ServingSite
 from gridedge.sites.fleet.privacy import fine_tuning_load
 from gridedge.sites.fleet.routing import Flow, Outage, Parking, Points, Service, route
@@ -84,6 +85,7 @@ def fleet(
     dt_s: float,
     outdoor_c: xr.DataArray | None = None,
     outages: Sequence[Outage] = (),
+    holding: Sequence[HoldBack] = (),
     curves: Mapping[str, LoadCurve] | None = None,
 ) -> FleetResult:
     """Carry the traffic of a metro through a fleet of sites, to their meters.
@@ -98,6 +100,9 @@ def fleet(
         Outdoor temperature of each step, which the cooling follows. [degC]
     outages : sequence of Outage
         Sites that fail; they draw nothing while they are out.
+    holding : sequence of HoldBack
+        Sites that let a share of their accelerators rest for a while, idle, or parked where the fleet has ``scaling``;
+        the others of the site take on work up to ``fill_pu``, and what finds no room goes to the next site.
     curves : mapping, optional
         Load curve by class; measured on exact runs where one is left out.
 
@@ -144,6 +149,7 @@ def fleet(
             raise bad(f"{name}: no site of its tier holds the model", value, "Add it to the models of a site.")
         from_sites = kinds[key].one.asker == "agents" and plan.agents_at == "sites"
         asks[name] = np.r_[0.0 * people, sizes] if from_sites else np.r_[people, 0.0 * sizes]
+    most = most_at_work(holding, [site.name for site in plan.sites], steps, dt_s)
     flow = route(
         xr.DataArray(np.array(asked), dims=("class", "time"), coords={"class": list(streams), "time": rate["time"]}),
         _points([*plan.places, *plan.sites], np.r_[people, sizes]),
@@ -155,9 +161,10 @@ def fleet(
         network=plan.network(),
         outages=outages,
         parking=_parking(plan, kinds, sizes),
+        most_pu=most,
     )
     flow.data["load_pu"].values *= plan.fill_pu  # of all its accelerators
-    load, slow, parked = _meters(plan, kinds, streams, services, sizes, flow, outdoor_c, outages, dt_s)
+    load, slow, parked = _meters(plan, kinds, streams, services, sizes, flow, outdoor_c, outages, most, dt_s)
     homes, used = _homes(plan, kinds, rate, dt_s)
     by_tier = _by_tier(plan, kinds, streams, flow, load, homes, used, dt_s)
     measured = {key: kind.curve for key, kind in kinds.items()}
@@ -226,7 +233,7 @@ def _points(items: Sequence[Any], weight: Float) -> Points:
 def _meters(
     plan: Fleet, kinds: Mapping[str, Kind], streams: Mapping[str, tuple[str, float, str]],
     services: Sequence[Service], sizes: NDArray[np.int64], flow: Flow, outdoor_c: xr.DataArray | None,
-    outages: Sequence[Outage], dt_s: float,
+    outages: Sequence[Outage], most_pu: Float | None, dt_s: float,
 ) -> tuple[xr.Dataset, dict[str, float], xr.Dataset | None]:  # fmt: skip
     """Return power at every meter, the requests of each stream that are slow inside a replica, and what is parked."""
     steps, time = flow.data.sizes["time"], flow.data["time"].values
@@ -241,7 +248,12 @@ def _meters(
         mine = {c: kinds[key] for c, (key, _, tier) in enumerate(streams.values()) if _serves(plan, site, key, tier)}
         # Accelerators at work for each stream.
         work = {c: taken[c, s] * services[c].work_s for c in mine}
-        each, late = _working(busy[s], mine, work, kinds)
+        share = np.ones(steps) if most_pu is None else most_pu[s]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            kept = np.where(share > 0, busy[s] / share, 0.0)
+        each, late = _working(kept, mine, work, kinds)
+        if most_pu is not None:
+            each = share * each + (1.0 - share) * _idle_w(mine, kinds)
         draws = each
         if plan.scaling is not None:
             awake, starting = flow.data["awake_pu"].values[s], flow.data["starting_pu"].values[s]

@@ -20,7 +20,7 @@ def flow(
     rate_per_s: Float, asks: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_],
     first: Index, pair_place: Index, pair_site: Index, stays: NDArray[np.bool_], network_s: Float,
     slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float, fails_s: Float,
-    back_s: Float, detect_s: float, ready_s: Float, policy: Float, units: Float, start_s: Float, load: Float,
+    back_s: Float, detect_s: float, ready_s: Float, most_pu: Float, policy: Float, units: Float, start_s: Float, load: Float,
     queue: Float, taken: Float, late_t: Float, refused_t: Float, books: Float, by_site: Float, by_pair: Float,
     awake: Float, starting: Float,
 ) -> None:  # fmt: skip
@@ -62,6 +62,8 @@ def flow(
         From the failure to the first request that is sent elsewhere. [s]
     ready_s : ndarray, shape (class, site)
         From when on a site that has not the model can serve it, its weights loaded; infinite for never. [s]
+    most_pu : ndarray, shape (site, time) or (site, 0)
+        Share of each site's replicas that may work in a step; empty where none is held back.
     policy : ndarray, shape (5,)
         Whether replicas are parked; steps of look-back, and for which they must have been too many; the load that is
         aimed at, of all that a working replica can do over what is asked of it here; the fewest of a site.
@@ -106,6 +108,7 @@ def flow(
     left = np.zeros(places)
     able = replicas.copy()  # what works of each site
     parks = policy[0] > 0.0
+    held = most_pu.shape[1] > 0
     look_back, keep = int(policy[1]), int(policy[2])
     state = np.zeros((sites, 4))
     longest = int(start_s.max() / dt_s) if parks else 0
@@ -161,6 +164,7 @@ def flow(
                 able[s] = replicas[s]  # until somebody notices
             elif parks and k == since[s]:
                 awake[s, k] = units[s]  # nobody knows yet how many are needed
+                able[s] = replicas[s]
             elif parks:
                 span = min(look_back, k - since[s])
                 arrived = (came[s, k] - came[s, k - span]) / span
@@ -171,6 +175,9 @@ def flow(
                     starting[s, begin:],
                 )  # fmt: skip
                 able[s] = replicas[s] * awake[s, k] / units[s]
+            if held:
+                most = replicas[s] * most_pu[s, k]
+                able[s] = min(able[s], most) if parks else most
             begun[s] = waits
             room[s] = max(able[s] * dt_s * blind[s] - waits, 0.0)
         for c in range(classes):
