@@ -20,9 +20,9 @@ def flow(
     rate_per_s: Float, asks: Float, dt_s: float, work_s: Float, replicas: Float, has: NDArray[np.bool_],
     first: Index, pair_place: Index, pair_site: Index, stays: NDArray[np.bool_], network_s: Float,
     slack_s: Float, patience_s: Float, stay_s: Float, again_s: Float, fails_s: Float,
-    back_s: Float, detect_s: float, ready_s: Float, most_pu: Float, policy: Float, units: Float, start_s: Float, load: Float,
-    queue: Float, taken: Float, late_t: Float, refused_t: Float, books: Float, by_site: Float, by_pair: Float,
-    awake: Float, starting: Float,
+    back_s: Float, detect_s: float, ready_s: Float, most_pu: Float, policy: Float, units: Float, start_s: Float,
+    load: Float, queue: Float, taken: Float, late_t: Float, refused_t: Float, books: Float, by_site: Float,
+    by_pair: Float, awake: Float, starting: Float,
 ) -> None:  # fmt: skip
     """Carry rates through sites.
 

@@ -73,7 +73,7 @@ def most_at_work(calls: Sequence[HoldBack], sites: Sequence[str], steps: int, dt
     """
     if not calls:
         return None
-    edges = dt_s * np.arange(steps + 1)
+    edges = dt_s * np.arange(steps + 1, dtype=np.float64)
     most = np.ones((len(sites), steps))
     for one in calls:
         if one.site not in sites:

@@ -316,16 +316,18 @@ def route(
         one_policy = parking.policy
         whole_steps = max(1, round(one_policy.look_back_s / dt_s)), max(0, round(one_policy.keep_s / dt_s))
         policy = np.array([1.0, *whole_steps, parking.aimed_pu, one_policy.minimum], dtype=float)
-    held = np.empty((count, 0)) if most_pu is None else np.ascontiguousarray(most_pu, dtype=float)
-    if most_pu is not None and (held.shape != (count, steps) or not ((held >= 0) & (held <= 1)).all()):
-        raise bad("most_pu is no share for every site and step", f"shape {held.shape}", f"Give ({count}, {steps}), 0 to 1.")
+    allowed = np.empty((count, 0)) if most_pu is None else np.ascontiguousarray(most_pu, dtype=float)
+    if most_pu is not None and (allowed.shape != (count, steps) or not ((allowed >= 0) & (allowed <= 1)).all()):
+        raise bad(
+            "most_pu is no share for every site and step", f"shape {allowed.shape}", f"Give ({count}, {steps}), 0 to 1."
+        )
     _compiled()(
         np.ascontiguousarray(rate, dtype=float), share, float(dt_s), *_columns(services, "work_s"),
         sites.weight.astype(float), has, begin, place[pairs], site_at[pairs],
         np.array([s.local for s in services]), there.ravel()[order][pairs], slack,
         *_columns(services, "patience_s", "stay_s", "again_s"), fails, back,
-        float(network.detect_s), ready, held, policy, pieces, start_s, load, queue, taken, late, refused, books, by_site,
-        by_pair, awake, starting,
+        float(network.detect_s), ready, allowed, policy, pieces, start_s, load, queue, taken, late, refused, books,
+        by_site, by_pair, awake, starting,
     )  # fmt: skip
     time = rate_per_s["time"].values if "time" in rate_per_s.coords else np.arange(steps) * dt_s
     data = xr.Dataset(
