@@ -187,9 +187,9 @@ def test_what_is_written_is_read_back(tmp_path):
     [
         ({"background": None}, r"the net has no year of its own \(got mv_oberrhein\). Give background.shape"),
         ({"cooling": {"cloud": "ice"}}, "unknown way of cooling .got ice."),
-        ({"cooling": {"clud": "dry"}}, "cooling names a tier that has none .got clud.. Did you mean"),
-        ({"fleet": {"fil_pu": 0.5}}, "fleet holds a key that it cannot have .got fil_pu.. Did you mean 'fill_pu'"),
-        ({"fleet": {"sites": []}}, "fleet holds a key that it cannot have .got sites."),
+        ({"cooling": {"clud": "dry"}}, "cooling: names a tier that has none .got clud.. Did you mean"),
+        ({"fleet": {"fil_pu": 0.5}}, "fleet: holds a key that it cannot have .got fil_pu.. Did you mean 'fill_pu'"),
+        ({"fleet": {"sites": []}}, "fleet: holds a key that it cannot have .got sites."),
         ({"places": "dfv"}, "unknown area of towns .got dfv."),
         ({"places": "dfw"}, "town"),
         ({"serve": {"coding": {}}}, "serve names a class that nobody asks for .got coding."),
@@ -201,6 +201,8 @@ def test_what_is_written_is_read_back(tmp_path):
         ({"layouts": {"a": ONE_MW | {"mw_each": 0.0007}}}, "capacity under the idle load"),
         ({"layouts": {"a": ONE_MW | {"where": "Bus 7x"}}}, "Bus 7x"),
         ({"zone": "Texas"}, "Texas"),
+        ({"layouts": {"a": ONE_MW | {"how": "town", "where": None}}}, "needs places .*how: best"),
+        ({"background": {"shape": "h100-at-scale"}}, "background.shape is no day of a feeder .got h100-at-scale, a profile of training"),
     ],
 )  # fmt: skip
 def test_bad_input_has_one_message_with_its_cure(more, message):
