@@ -136,7 +136,7 @@ def override(document: Document, settings: Iterable[str]) -> None:
             continue
         try:
             value = _parser().load(text) if text.strip() else None
-        except YAMLError:
+        except (YAMLError, ValueError):  # a date that no calendar has is a ValueError
             problems.append(Problem("the value of a setting is not YAML", text, "Quote it.", place))
             continue
         problem = _put(document.data, key.strip().split("."), value, place)
@@ -146,6 +146,8 @@ def override(document: Document, settings: Iterable[str]) -> None:
         loc: Loc = tuple(int(p) if p.isdigit() else p for p in key.strip().split("."))
         document.lines = {k: v for k, v in document.lines.items() if k[: len(loc)] != loc}
         document.lines[loc] = place
+        for stop in range(1, len(loc)):  # a parent that the file does not have stands on the command line too
+            document.lines.setdefault(loc[:stop], place)
     if problems:
         raise InputError(problems)
 

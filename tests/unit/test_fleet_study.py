@@ -202,12 +202,24 @@ def test_what_is_written_is_read_back(tmp_path):
         ({"layouts": {"a": ONE_MW | {"where": "Bus 7x"}}}, "Bus 7x"),
         ({"zone": "Texas"}, "Texas"),
         ({"layouts": {"a": ONE_MW | {"how": "town", "where": None}}}, "needs places .*how: best"),
-        ({"background": {"shape": "h100-at-scale"}}, "background.shape is no day of a feeder .got h100-at-scale, a profile of training"),
+        ({"background": {"shape": "h100-at-scale"}}, "shape is no day of a feeder .got h100-at-scale, a profile of"),
     ],
 )  # fmt: skip
 def test_bad_input_has_one_message_with_its_cure(more, message):
     with pytest.raises(InputError, match=message):
         run_fleet(small_study(**more))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("cooling.edge=ice", "^--set cooling.edge=ice: cooling: unknown way of cooling"),
+        ("holidays=[2025-13-01]", "the value of a setting is not YAML"),
+    ],
+)
+def test_a_setting_is_named_where_the_file_lacks_its_key(setting, message):
+    with pytest.raises(InputError, match=message):
+        load_fleet_study("dallas-gigawatt", [setting])
 
 
 def test_kinds_are_told_apart():
