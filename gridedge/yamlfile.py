@@ -107,7 +107,11 @@ def _build(node: Node, parser: YAML, loc: Loc, document: Document) -> Any:
         return result
     if isinstance(node, SequenceNode):
         return [_build(child, parser, (*loc, k), document) for k, child in enumerate(node.value)]
-    return _scalar(node, parser)
+    try:
+        return _scalar(node, parser)
+    except ValueError as error:
+        line = f"{document.source}:{node.start_mark.line + 1}"
+        raise bad("no date", str(node.value), f"Write one that the calendar has ({error}).", line) from error
 
 
 def _scalar(node: Node, parser: YAML) -> Any:

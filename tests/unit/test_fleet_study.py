@@ -222,6 +222,13 @@ def test_a_setting_is_named_where_the_file_lacks_its_key(setting, message):
         load_fleet_study("dallas-gigawatt", [setting])
 
 
+def test_a_date_that_no_calendar_has_is_told_with_its_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("study: fleet\nholidays: [2025-13-01]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine.yaml:2: no date \(got 2025-13-01\)"):
+        load_fleet_study(path)
+
+
 def test_kinds_are_told_apart():
     assert kind_of(small_study()) == "fleet"
     assert kind_of("dallas-gigawatt") == "fleet"
