@@ -64,7 +64,7 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that solve power flows.")] = 1,
 ) -> None:
-    """Run a study, of one site or of hosting capacity: power flows, results and a report."""
+    """Run a study, of one site, of hosting capacity or of a fleet: power flows, results and a report."""
     from gridedge.study.kinds import kind_of
     from gridedge.study.run import run as run_study
 

@@ -128,14 +128,14 @@ def _outage(text: str, plan: Fleet) -> Outage:
 
     names = [site.name for site in plan.sites]
     name = next((n for n in sorted(names, key=len, reverse=True) if text.startswith(f"{n}:")), None)
-    if name is None:
+    if name is None and text not in names:
         site = text.split(":")[0]
         raise bad("unknown site", site, nearest(site, names))
     try:
-        times = [float(part) for part in text[len(name) + 1 :].split(":")]
+        times = [float(part) for part in text[len(name or text) + 1 :].split(":")]
     except ValueError:
         times = []
-    if len(times) not in (1, 2) or not min(times) >= 0 or times[-1] <= 0 < len(times) - 1:
+    if name is None or len(times) not in (1, 2) or not min(times) >= 0 or times[-1] <= 0 < len(times) - 1:
         cure = "Write SITE:START or SITE:START:LENGTH in seconds, as in Plano:36000:3600."
         raise bad("no outage", text, cure)
     return Outage(name, times[0], times[0] + times[1] if len(times) == 2 else float("inf"))

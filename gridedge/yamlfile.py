@@ -107,7 +107,11 @@ def _build(node: Node, parser: YAML, loc: Loc, document: Document) -> Any:
         return result
     if isinstance(node, SequenceNode):
         return [_build(child, parser, (*loc, k), document) for k, child in enumerate(node.value)]
-    return _scalar(node, parser)
+    try:
+        return _scalar(node, parser)
+    except ValueError as error:
+        line = f"{document.source}:{node.start_mark.line + 1}"
+        raise bad("no date", str(node.value), f"Write one that the calendar has ({error}).", line) from error
 
 
 def _scalar(node: Node, parser: YAML) -> Any:
@@ -136,7 +140,7 @@ def override(document: Document, settings: Iterable[str]) -> None:
             continue
         try:
             value = _parser().load(text) if text.strip() else None
-        except YAMLError:
+        except (YAMLError, ValueError):  # a date that no calendar has is a ValueError
             problems.append(Problem("the value of a setting is not YAML", text, "Quote it.", place))
             continue
         problem = _put(document.data, key.strip().split("."), value, place)
@@ -146,6 +150,8 @@ def override(document: Document, settings: Iterable[str]) -> None:
         loc: Loc = tuple(int(p) if p.isdigit() else p for p in key.strip().split("."))
         document.lines = {k: v for k, v in document.lines.items() if k[: len(loc)] != loc}
         document.lines[loc] = place
+        for stop in range(1, len(loc)):  # a parent that the file does not have stands on the command line too
+            document.lines.setdefault(loc[:stop], place)
     if problems:
         raise InputError(problems)
 

@@ -303,7 +303,9 @@ def _fill(
                 break
             return taken, refused, "" if found[-1] is None else str(found[-1])
         lost = trial[len(taken) + first]
-        why = f"beside the {len(taken) + first} sites before it: {found[first]}"
+        before = len(taken) + first
+        beside = f"beside the {before} sites before it" if before > 1 else "beside the site before it"
+        why = f"{beside if before else 'by itself'}: {found[first]}"
         refused.append(Refused(lost, str(names[lost]), why))
         taken = trial[: len(taken) + first]
         # Those that only stood too near to what was refused are looked at again.

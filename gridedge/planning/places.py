@@ -41,7 +41,8 @@ def pool_of(
         Lowest and highest nominal voltage. [kV]
     """
     if how in ("named", "town", "near", "corridor") and not entries:
-        raise bad(f'how="{how}" needs places', "where=None", 'Name buses or towns: where="DALLAS".')
+        cure = "Name buses or towns in where, or take the best of all buses with how: best."
+        raise bad(f'how="{how}" needs places', "where is left out", cure)
     if how == "named":
         buses = [find_bus(net, b)[0] for b in entries]
         return list(dict.fromkeys(buses)), []

@@ -10,7 +10,7 @@ from gridedge.errors import InputError, Problem, bad
 
 
 def merge_preset(document: yamlfile.Document, at: yamlfile.Loc) -> yamlfile.Document:
-    """Put a shipped profile under what a document says at a path, where it names one."""
+    """Put a shipped profile under what a document says at a path, where it names one; a feeder's day under `shape`."""
     parent: Any = document.data
     for key in at[:-1]:
         parent = parent.get(key) if isinstance(parent, Mapping) else None
@@ -32,6 +32,14 @@ def merge_preset(document: yamlfile.Document, at: yamlfile.Loc) -> yamlfile.Docu
     except InputError as error:
         where = document.where((*at, "profile"))
         raise InputError([Problem(p.thing, p.value, p.cure, p.where or where) for p in error.problems]) from error
+    kind = preset.data.get("kind")
+    if at and at[-1] == "shape" and isinstance(kind, str) and kind != "shape":  # else every key of it is a problem
+        raise bad(
+            f"{'.'.join(map(str, at))} is no day of a feeder",
+            f"{name}, a profile of {kind}",
+            "Take one of kind shape, such as bdew-h0-winter-workday.",
+            document.where((*at, "profile")),
+        )
     changed = {k: v for k, v in own.items() if k != "profile"}
     merged = {**preset.data, **changed}
     if "origins" in merged:  # what is overridden no longer comes from where the preset had it

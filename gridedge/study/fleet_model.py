@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gridedge.errors import InputError, Problem, bad, nearest
 from gridedge.measure.limits import Limits
@@ -145,6 +145,8 @@ class FleetStudySpec(Spec):
     """How the loss of one site is looked at; false leaves it out."""
     fluctuation: Fluctuating | bool = Fluctuating()
     """How fluctuations are made; false leaves them out."""
+    factors: FootprintFactors = FootprintFactors()
+    """Carbon and water of a kilowatt-hour, carbon embodied in hardware."""
     cooling: dict[str, str] = quantity(
         {"cloud": "evaporative", "edge": "dry"},
         mark="assumed",
@@ -154,8 +156,6 @@ class FleetStudySpec(Spec):
     carbon: str | None = None
     """CSV file with the column carbon_g_per_kwh, a row for each hour from the start on; the mean of `factors` with its
     daily shape if left out."""
-    factors: FootprintFactors = FootprintFactors()
-    """Carbon and water of a kilowatt-hour, carbon embodied in hardware."""
     device: Device = Device()
     """The phone that a request is compared with."""
 
@@ -174,6 +174,28 @@ class FleetStudySpec(Spec):
             raise bad("places are no places", str(value), "Write an area of towns such as dfw, or a list of places.")
         return value
 
+    # Checks of a single key stand with the key, so that a message names the line of it.
+    @field_validator("cooling")
+    @classmethod
+    def _known_cooling(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        given = info.data.get("factors")
+        ways = set(COOLING_L_PER_KWH) | (set(given.cooling_l_per_kwh) if given is not None else set())
+        for tier, way in value.items():
+            if tier not in ("cloud", "edge"):
+                raise bad("names a tier that has none", tier, nearest(tier, ("cloud", "edge")))
+            if way not in ways:
+                raise bad("unknown way of cooling", way, nearest(way, ways))
+        return value
+
+    @field_validator("fleet")
+    @classmethod
+    def _known_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+        own = {"traffic", "serve", "places", "sites", "kind", "title", "device"}
+        for key in value:
+            if key in own or key not in Fleet.model_fields:
+                raise bad("holds a key that it cannot have", key, nearest(key, set(Fleet.model_fields) - own))
+        return value
+
     @model_validator(mode="after")
     def _fits(self) -> FleetStudySpec:
         files: dict[str, str] = {}
@@ -182,15 +204,6 @@ class FleetStudySpec(Spec):
                 cure = f"Its file would be that of {files[file_name(label)]!r}; choose another name."
                 raise bad("two layouts need the same file", repr(label), cure)
             files[file_name(label)] = label
-        for tier, way in self.cooling.items():
-            if tier not in ("cloud", "edge"):
-                raise bad("cooling names a tier that has none", tier, nearest(tier, ("cloud", "edge")))
-            if way not in COOLING_L_PER_KWH and way not in self.factors.cooling_l_per_kwh:
-                raise bad("unknown way of cooling", way, nearest(way, COOLING_L_PER_KWH))
-        own = {"traffic", "serve", "places", "sites", "kind", "title", "device"}
-        for key in self.fleet:
-            if key in own or key not in Fleet.model_fields:
-                raise bad("fleet holds a key that it cannot have", key, nearest(key, set(Fleet.model_fields) - own))
         if self.feeder != OWN_YEAR and self.background is None:
             cure = f"Give background.shape, or take {OWN_YEAR}, which has a year."
             raise bad("the net has no year of its own", self.feeder, cure)

@@ -190,9 +190,9 @@ def _write(result: FleetStudyResult, spec: FleetStudySpec, folder: Path) -> None
     from gridedge.report.fleet_page import write_fleet_report
 
     result.table.T.rename_axis("quantity").to_csv(folder / "layouts.csv")
-    result.sites.to_csv(folder / "sites.csv")
+    result.sites.to_csv(folder / "sites.csv", index=False)
     result.elements.to_csv(folder / "elements.csv", index=False)
-    result.request.to_csv(folder / "requests.csv")
+    result.request.rename_axis("layout").to_csv(folder / "requests.csv")
     if result.swings is not None:
         result.swings.rename_axis("load").to_csv(folder / "fluctuations.csv")
     plain = {

@@ -28,7 +28,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "peak_mw": ("MW", "highest power at the meters together"),
     "energy_gwh": ("GWh", "energy at the meters"),
     "it_gwh": ("GWh", "energy of the computers"),
-    "pue": ("", "PUE over the year"),
+    "pue": ("", "PUE: energy at the meters over that of the computers"),
     "late_pu": ("pu", "requests late: network, queue, or slow inside a replica"),
     "refused_pu": ("pu", "requests refused"),
     "network_ms": ("ms", "mean time on the network"),

@@ -80,6 +80,8 @@ def test_what_is_refused(small, tmp_path):
         (("fleet", small, "--outage", "nort:3600"), "unknown site .*nort"),
         (("fleet", small, "--outage", "west:now"), "no outage"),
         (("fleet", small, "--outage", "west:0:0"), "no outage"),
+        (("fleet", small, "--outage", "west"), "no outage .*Write SITE:START"),
+        (("fleet", small, "--outage", "east:1"), "no outage .*Write SITE:START"),
         (("fleet", small, "--duration", "100", "--dt", "60"), "duration"),
         (("place", "case33bw", 1, 0.1, "-o", tmp_path / "no" / "x.csv"), "cannot be written there"),
     ):

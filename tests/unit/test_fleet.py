@@ -225,6 +225,13 @@ def test_messages():
         fleet(two_sites(sites=[{"name": "a", **DALLAS, "p_mw": 5, "models": ["Qwen3-8B"]}]), **DAY)
     with pytest.raises(InputError, match="no site can meet the latency"):
         fleet(two_sites(classes={"vision": {"requests_per_s": 1.0}}), **DAY)
+    with pytest.raises(InputError, match=r"nobody lives at any of the places \(got every weight is 0\)"):
+        two_sites(places=[{"name": "Dallas", **DALLAS, "weight": 0}])
+    with pytest.raises(InputError, match=r"outdoor_c is no series over time \(got ndarray\)"):
+        fleet(two_sites(), **DAY, outdoor_c=np.full(96, 20.0))
+    gap = xr.DataArray(np.r_[np.nan, np.full(95, 20.0)], dims="time")
+    with pytest.raises(InputError, match=r"temperatures are missing \(got 1 of 96 steps\)"):
+        fleet(two_sites(), **DAY, outdoor_c=gap)
     old = {"name": "a", **DALLAS, "p_mw": 5, "facility": {"pue": 1.6, "rack_kw": 2.0}}
     with pytest.raises(InputError, match="no server fits a rack"):
         fleet(two_sites(sites=[old]), **DAY)

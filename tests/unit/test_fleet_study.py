@@ -205,9 +205,9 @@ def test_what_is_written_is_read_back(tmp_path):
     [
         ({"background": None}, r"the net has no year of its own \(got mv_oberrhein\). Give background.shape"),
         ({"cooling": {"cloud": "ice"}}, "unknown way of cooling .got ice."),
-        ({"cooling": {"clud": "dry"}}, "cooling names a tier that has none .got clud.. Did you mean"),
-        ({"fleet": {"fil_pu": 0.5}}, "fleet holds a key that it cannot have .got fil_pu.. Did you mean 'fill_pu'"),
-        ({"fleet": {"sites": []}}, "fleet holds a key that it cannot have .got sites."),
+        ({"cooling": {"clud": "dry"}}, "cooling: names a tier that has none .got clud.. Did you mean"),
+        ({"fleet": {"fil_pu": 0.5}}, "fleet: holds a key that it cannot have .got fil_pu.. Did you mean 'fill_pu'"),
+        ({"fleet": {"sites": []}}, "fleet: holds a key that it cannot have .got sites."),
         ({"places": "dfv"}, "unknown area of towns .got dfv."),
         ({"places": "dfw"}, "town"),
         ({"serve": {"coding": {}}}, "serve names a class that nobody asks for .got coding."),
@@ -219,11 +219,32 @@ def test_what_is_written_is_read_back(tmp_path):
         ({"layouts": {"a": ONE_MW | {"mw_each": 0.0007}}}, "capacity under the idle load"),
         ({"layouts": {"a": ONE_MW | {"where": "Bus 7x"}}}, "Bus 7x"),
         ({"zone": "Texas"}, "Texas"),
+        ({"layouts": {"a": ONE_MW | {"how": "town", "where": None}}}, "needs places .*how: best"),
+        ({"background": {"shape": "h100-at-scale"}}, "shape is no day of a feeder .got h100-at-scale, a profile of"),
     ],
 )  # fmt: skip
 def test_bad_input_has_one_message_with_its_cure(more, message):
     with pytest.raises(InputError, match=message):
         run_fleet(small_study(**more))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("cooling.edge=ice", "^--set cooling.edge=ice: cooling: unknown way of cooling"),
+        ("holidays=[2025-13-01]", "the value of a setting is not YAML"),
+    ],
+)
+def test_a_setting_is_named_where_the_file_lacks_its_key(setting, message):
+    with pytest.raises(InputError, match=message):
+        load_fleet_study("dallas-gigawatt", [setting])
+
+
+def test_a_date_that_no_calendar_has_is_told_with_its_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("study: fleet\nholidays: [2025-13-01]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine.yaml:2: no date \(got 2025-13-01\)"):
+        load_fleet_study(path)
 
 
 def test_kinds_are_told_apart():

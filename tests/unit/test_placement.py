@@ -159,6 +159,7 @@ def test_towns_of_names_and_their_places():
         ({"how": "random", "spacing_km": 1, "per_bus": 2}, "spacing"),
         ({"how": "random", "mw_each": [1, 2, 3]}, "sizes"),
         ({"how": "random", "mw_each": -1.0}, "size"),
+        ({"how": "random", "mw_each": 500.0}, "Refused last: .*: by itself: "),
         ({"how": "random", "n": 0}, "whole number"),
         ({"how": "named", "where": [1], "n": 2}, "only 1 of 2"),
     ],

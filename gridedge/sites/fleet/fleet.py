@@ -125,9 +125,15 @@ def fleet(
     """
     plan = take(Fleet, spec, find=partial(sources.resolve, "fleets"))
     steps = step_count(duration_s, dt_s)
+    if outdoor_c is not None and not isinstance(outdoor_c, xr.DataArray):
+        cure = 'Write outdoor_c=xr.DataArray(values, dims="time").'
+        raise bad("outdoor_c is no series over time", type(outdoor_c).__name__, cure)
     if outdoor_c is not None and outdoor_c.sizes != {"time": steps}:
         value = f"{outdoor_c.sizes.get('time', 0)} temperatures for {steps} steps"
         raise bad("the temperatures do not fit the clock", value, "Give one for each step.")
+    if outdoor_c is not None and not bool(np.isfinite(outdoor_c).all()):
+        gaps = int((~np.isfinite(outdoor_c)).sum())
+        raise bad("temperatures are missing", f"{gaps} of {steps} steps", "Fill them, in degC.")
     if outdoor_c is not None and float(outdoor_c.max()) > plan.design_c:
         value = f"{float(outdoor_c.max()):g} degC, design_c {plan.design_c:g}"
         raise bad("it is hotter than the sites are built for", value, "Raise design_c.")

@@ -219,6 +219,8 @@ class Fleet(Spec):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise bad(f"a {what} is there twice", str(twice), "Give each a name of its own.")
+        if not any(place.weight > 0 for place in self.places):
+            raise bad("nobody lives at any of the places", "every weight is 0", "Give one place a weight above 0.")
         for key in self.serve:
             if key not in self.traffic.classes:
                 raise bad("serve names a class that nobody asks for", key, nearest(key, self.traffic.classes))
